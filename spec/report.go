@@ -83,4 +83,6 @@ type Cleanup struct {
 type ForwardedSignal struct {
 	Signal string    `json:"signal"`
 	At     time.Time `json:"at"`
+	// Error is why it did not arrive, if it did not.
+	Error string `json:"error,omitempty"`
 }

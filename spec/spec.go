@@ -103,8 +103,9 @@ func (s *Spec) Encode(w io.Writer) error {
 	return nil
 }
 
-// MarshalJSON is the JSON that Encode writes.
-func (s *Spec) MarshalJSON() ([]byte, error) { return json.Marshal(s.document()) }
+// MarshalJSON is the JSON that Encode writes. Its receiver is a value because a
+// Spec that is encoded without it would turn an inherited user into root.
+func (s Spec) MarshalJSON() ([]byte, error) { return json.Marshal(s.document()) }
 
 // UnmarshalJSON is a Decode that is not strict.
 func (s *Spec) UnmarshalJSON(data []byte) error {

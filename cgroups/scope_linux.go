@@ -1,0 +1,354 @@
+package cgroups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"github.com/pkshim/pkshim/pgroup/spawn"
+)
+
+// ScopeOptions say which transient scope NewScope makes.
+type ScopeOptions struct {
+	// Unit is the scope's name, ending in .scope.
+	Unit string
+	// Slice is the slice that it goes into; "" is the manager's default.
+	Slice string
+	// User asks the calling user's manager instead of the system's.
+	User bool
+	// Mount is where the v2 hierarchy is.
+	Mount string
+	// Own is the cgroup of this process.
+	Own string
+	// Settings are the limits, set on the unit and on the payload leaf.
+	Settings []Setting
+	// Description is the unit's, for people.
+	Description string
+}
+
+const (
+	payload = "payload"
+	// jobTimeout bounds each conversation with systemd. On hosts with thousands
+	// of units a start was seen to take 25 s (runc#4853).
+	jobTimeout = 30 * time.Second
+	// busIdle is how long the connection is kept for the end of a short run: a
+	// second one costs 2 ms, and a daemon gives a user 256 of them at most.
+	busIdle = time.Second
+)
+
+// A scope is what a Group needs of its unit.
+type scope struct {
+	o      ScopeOptions
+	mu     sync.Mutex
+	bus    *bus // nil when idle
+	idle   *time.Timer
+	dir    *dir // the unit's own cgroup
+	anchor *spawn.Guard
+}
+
+// NewScope makes a transient scope with a supervisor and a payload leaf. What
+// anchors the scope is the guard, a small process of ours, so that this process
+// stays where it is and is not subject to the limits; only where the user's
+// manager is elsewhere in the tree must this process move below it, into a
+// scope of its own. Nothing is left if NewScope fails.
+func NewScope(ctx context.Context, o ScopeOptions) (_ *Group, err error) {
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
+	s := &scope{o: o}
+	// The guard starts before the connection's threads: the less this process
+	// has, the less is copied.
+	if s.anchor, err = spawn.NewAnchor(); err != nil {
+		return nil, err
+	}
+	g := &Group{Unit: o.Unit, guard: s.anchor}
+	started := false
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.abandon(context.WithoutCancel(ctx), started))
+		}
+	}()
+	if s.bus, err = dial(ctx, o.User); err != nil {
+		return nil, &UnavailableError{Err: err}
+	}
+	if o.User {
+		if err := s.joinManager(ctx, g); err != nil {
+			return nil, err
+		}
+	}
+	started = true
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.populate(ctx, g); err != nil {
+		return nil, err
+	}
+	g.destroy = s.destroy
+	s.letIdle()
+	return g, nil
+}
+
+// start starts the unit with the anchor in it.
+func (s *scope) start(ctx context.Context) error {
+	props := []sd.Property{
+		sd.PropDescription(s.o.Description),
+		{Name: "Delegate", Value: dbus.MakeVariant(true)},
+		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
+		// The number cannot be used again meanwhile: nobody else reaps our
+		// child. So PIDFDs, which systemd 255 brought, would add nothing.
+		sd.PropPids(uint32(s.anchor.Process().Pid())),
+	}
+	for _, name := range []string{"MemoryAccounting", "CPUAccounting", "IOAccounting", "TasksAccounting"} {
+		props = append(props, sd.Property{Name: name, Value: dbus.MakeVariant(true)})
+	}
+	if s.o.Slice != "" {
+		props = append(props, sd.PropSlice(s.o.Slice))
+	}
+	hasPolicy := false
+	for _, l := range s.o.Settings {
+		if l.Property != "" {
+			props = append(props, sd.Property{Name: l.Property, Value: dbus.MakeVariant(l.Variant)})
+		}
+		hasPolicy = hasPolicy || l.Property == "OOMPolicy"
+	}
+	if !hasPolicy { // the default with Delegate=yes, made certain
+		props = append(props, sd.Property{Name: "OOMPolicy", Value: dbus.MakeVariant("continue")})
+	}
+	return s.startUnit(ctx, s.o.Unit, props)
+}
+
+// startUnit starts a transient unit. A property that this systemd does not know
+// is left out: the file in the leaf has the limit, and what systemd does not
+// know it does not reset. A unit of that name that only failed is cleared, once.
+func (s *scope) startUnit(ctx context.Context, unit string, props []sd.Property) error {
+	cleared := false
+	for {
+		err := s.bus.job(ctx, unit, "StartTransientUnit", unit, "fail", props, []sd.PropertyCollection{})
+		switch {
+		case err == nil:
+			return nil
+		case isBusError(err, errUnknownProp):
+			name := unknownProperty(err)
+			at := slices.IndexFunc(props, func(p sd.Property) bool { return p.Name == name })
+			if at < 0 {
+				return err
+			}
+			props = slices.Delete(props, at, at+1)
+		case isBusError(err, errUnitExists) && !cleared:
+			cleared = true
+			if err := s.bus.call(ctx, "ResetFailedUnit", unit).Err; err != nil && !isBusError(err, errNoSuchUnit) {
+				return fmt.Errorf("clear the failed unit %s: %w", unit, err)
+			}
+		case isBusError(err, errUnitExists):
+			return fmt.Errorf("%s exists already and is %s: choose another id, or end it with: systemctl stop %s: %w", unit, s.describe(ctx, unit), unit, err)
+		default:
+			return err
+		}
+	}
+}
+
+// unknownProperty finds NAME in "Cannot set property NAME, or unknown property."
+func unknownProperty(err error) string {
+	_, rest, _ := strings.Cut(err.Error(), "Cannot set property ")
+	name, _, _ := strings.Cut(rest, ",")
+	return name
+}
+
+// describe is the state of a unit, for a message.
+func (s *scope) describe(ctx context.Context, unit string) string {
+	var words []string
+	for _, p := range []string{"ActiveState", "FreezerState"} {
+		if v, err := s.bus.property(ctx, unit, "Unit", p); err == nil {
+			if w, ok := v.Value().(string); ok && w != "running" { // FreezerState: running means not frozen
+				words = append(words, w)
+			}
+		}
+	}
+	if len(words) == 0 {
+		return "in an unknown state"
+	}
+	return strings.Join(words, " and ")
+}
+
+// joinManager moves this process into a scope of its own below the user's
+// manager, unless it is there: to be born in a cgroup, the parent must be
+// allowed to write to the nearest one above both.
+func (s *scope) joinManager(ctx context.Context, g *Group) error {
+	top, err := s.bus.managerCgroup(ctx)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(s.o.Own+"/", top+"/") {
+		return nil
+	}
+	unit := strings.TrimSuffix(s.o.Unit, ".scope") + "-owner.scope"
+	err = s.startUnit(ctx, unit, []sd.Property{
+		sd.PropDescription("pkshim, owner of " + s.o.Unit),
+		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
+		sd.PropPids(uint32(os.Getpid())),
+	})
+	if err != nil {
+		return err
+	}
+	g.Notes = append(g.Notes, fmt.Sprintf("pkshim moved itself from %s to %s, below the user's manager", s.o.Own, unit))
+	return nil
+}
+
+// populate makes the two leaves, once it is certain that the anchor is in the
+// cgroup that systemd names: limits must never reach a foreign one (crun#331).
+func (s *scope) populate(ctx context.Context, g *Group) error {
+	v, err := s.bus.property(ctx, s.o.Unit, "Scope", "ControlGroup")
+	if err != nil {
+		return err
+	}
+	cgroup, _ := v.Value().(string)
+	if path.Base(cgroup) != s.o.Unit {
+		return fmt.Errorf("systemd names cgroup %q for %s, which is not its own", cgroup, s.o.Unit)
+	}
+	if s.dir, err = openDir(filepath.Join(s.o.Mount, cgroup)); err != nil {
+		return err
+	}
+	anchor := s.anchor.Process().Pid()
+	if pids, err := s.dir.procs(); err != nil || !slices.Contains(pids, anchor) {
+		return errors.Join(err, fmt.Errorf("systemd started %s, but process %d is not in its cgroup %s", s.o.Unit, anchor, cgroup))
+	}
+	leaf, err := s.dir.make(supervisor)
+	if err != nil {
+		return err
+	}
+	defer leaf.close()
+	if err := leaf.write("cgroup.procs", fmt.Sprint(anchor)); err != nil {
+		return err
+	}
+	if err := enable(s.dir, Controllers(s.o.Settings), statsControllers); err != nil {
+		return s.explain(err)
+	}
+	if g.leaf, err = s.dir.make(payload); err != nil {
+		return err
+	}
+	g.Path = path.Join(cgroup, payload)
+	if err := apply(g.leaf, s.o.Settings); err != nil {
+		return fmt.Errorf("set limits of %s: %w", s.o.Unit, err)
+	}
+	return s.anchor.Arm(ctx, filepath.Join(g.leaf.path, "cgroup.kill"))
+}
+
+// explain adds what the user can do about a controller that is not delegated.
+func (s *scope) explain(err error) error {
+	var missing *MissingControllerError
+	if !errors.As(err, &missing) || !s.o.User {
+		return err
+	}
+	return fmt.Errorf("%w: let the administrator delegate it to user managers, in /etc/systemd/system/user@.service.d/delegate.conf: [Service] Delegate=cpu cpuset io memory pids", err)
+}
+
+// destroy removes the leaves and ends the unit: the guard first, then the stop
+// job, which is quicker than systemd's own discovery of the empty cgroup.
+func (s *scope) destroy(ctx context.Context) error {
+	err := s.dir.remove(ctx, payload)
+	if errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
+	err = errors.Join(err, s.anchor.Dismiss())
+	if serr := s.stop(ctx); serr != nil && !s.vanished(ctx) {
+		err = errors.Join(err, serr)
+	}
+	return errors.Join(err, s.dir.close())
+}
+
+// vanished waits for systemd to collect the empty scope by itself, as it does
+// when the bus is gone: within 24 ms as measured. The kernel has no event for
+// the removal of a cgroup, so this looks again in growing steps.
+func (s *scope) vanished(ctx context.Context) bool {
+	for wait := 4 * time.Millisecond; wait < 3*time.Second; wait *= 2 {
+		if _, err := os.Stat(s.dir.path); errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+	}
+	return false
+}
+
+// abandon undoes a scope that did not come to be.
+func (s *scope) abandon(ctx context.Context, started bool) error {
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
+	err := s.anchor.Dismiss()
+	if started {
+		err = errors.Join(err, s.stop(ctx))
+	} else if s.bus != nil {
+		s.bus.close()
+	}
+	if s.dir != nil {
+		s.dir.close()
+	}
+	return err
+}
+
+// stop stops the unit and forgets it. That it is gone already is success.
+func (s *scope) stop(ctx context.Context) error {
+	b, err := s.connection(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	err = b.job(ctx, s.o.Unit, "StopUnit", s.o.Unit, "replace")
+	if errors.Is(err, dbus.ErrClosed) {
+		// systemd or the bus was restarted meanwhile: ask once more.
+		if b, err = dial(ctx, s.o.User); err != nil {
+			return err
+		}
+		defer b.close()
+		err = b.job(ctx, s.o.Unit, "StopUnit", s.o.Unit, "replace")
+	}
+	if err == nil || isBusError(err, errNoSuchUnit) {
+		return nil
+	}
+	return err
+}
+
+// letIdle closes the connection unless it is used again soon.
+func (s *scope) letIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bus
+	s.idle = time.AfterFunc(busIdle, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.bus == b {
+			s.bus = nil
+			b.close()
+		}
+	})
+}
+
+// connection takes the connection that is still open, or makes one.
+func (s *scope) connection(ctx context.Context) (*bus, error) {
+	s.mu.Lock()
+	b := s.bus
+	s.bus = nil
+	if s.idle != nil {
+		s.idle.Stop()
+	}
+	s.mu.Unlock()
+	if b != nil && b.conn.Connected() {
+		return b, nil
+	}
+	return dial(ctx, s.o.User)
+}
