@@ -248,6 +248,9 @@ func TestSettingsRefused(t *testing.T) {
 			`unified["io.max"]`, `unified["io.max"]`, `unified["io.max"]`, `unified["io.max"]`, `unified["io.max"]`}},
 		{`{"unified":{"io.weight":"default","io.bfq.weight":"8:0 1001"}}`, []string{`unified["io.bfq.weight"]`, `unified["io.weight"]`}},
 		{`{"unified":{"io.latency":"8:0 target=0"}}`, []string{`unified["io.latency"]`}},
+		{`{"unified":{"cpu.max":"50%","pids.max":"many","io.weight":"x:0 100"}}`, []string{`unified["cpu.max"]`, `unified["io.weight"]`, `unified["pids.max"]`}},
+		{`{"unified":{"cpu.max":"50000 x","hugetlb.2MB.max":"x"}}`, []string{`unified["cpu.max"]`, `unified["hugetlb.2MB.max"]`}},
+		{`{"unified":{"cpu.max.burst":"max","pids.max":"-1"}}`, []string{`unified["cpu.max.burst"]`, `unified["pids.max"]`}},
 		{`{"unified":{"hugetlb.x.max":"1"}}`, []string{`unified["hugetlb.x.max"]`}},
 	}
 	for _, test := range tests {
@@ -267,6 +270,15 @@ func TestSettingsRefused(t *testing.T) {
 	}
 }
 
+func TestLimitError(t *testing.T) {
+	_, err := Settings(resources(t, `{"memory":{"limit":100}}`), testPage)
+	const want = "linux.resources.memory.limit: 100 bytes are less than a page, which has 4096"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// joined gives the errors that errors.Join put together.
 func joined(err error) func(func(error) bool) {
 	return func(yield func(error) bool) {
 		if list, ok := err.(interface{ Unwrap() []error }); ok {

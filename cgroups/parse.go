@@ -101,19 +101,6 @@ func parseSingle(file string, data []byte) (uint64, error) {
 	return value, nil
 }
 
-// parseCPUMax reads cpu.max, "QUOTA PERIOD" in microseconds.
-func parseCPUMax(file string, data []byte) (quota, period uint64, err error) {
-	first, second, _ := strings.Cut(strings.TrimSuffix(string(data), "\n"), " ")
-	quota, err = parseKernelLimit(first)
-	if err == nil {
-		period, err = parseKernelNumber(second)
-	}
-	if err != nil {
-		return 0, 0, &ParseError{file, 0, err}
-	}
-	return quota, period, nil
-}
-
 // parseNames reads a space separated list of names: cgroup.controllers and
 // cgroup.subtree_control.
 func parseNames(file string, data []byte) ([]string, error) {
@@ -124,24 +111,6 @@ func parseNames(file string, data []byte) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// parsePids reads cgroup.procs or cgroup.threads: a number on each line. A
-// member that is not visible in the reader's pid namespace is 0 there
-// (kernel/cgroup/cgroup.c, cgroup_procs_show).
-func parsePids(file string, data []byte) ([]int, error) {
-	var pids []int
-	for n, line := range lines(data) {
-		pid, err := parseKernelNumber(line)
-		if err == nil && pid > maxPids {
-			err = fmt.Errorf("%d is not a process ID", pid)
-		}
-		if err != nil {
-			return nil, &ParseError{file, n, err}
-		}
-		pids = append(pids, int(pid))
-	}
-	return pids, nil
 }
 
 // parsePressure reads cpu.pressure, memory.pressure or io.pressure. The full

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -100,20 +99,6 @@ func TestParseSingle(t *testing.T) {
 	}
 }
 
-func TestParseCPUMax(t *testing.T) {
-	if q, p, err := parseCPUMax("cpu.max", []byte("50000 100000\n")); q != 50000 || p != 100000 || err != nil {
-		t.Errorf("got %d %d, %v", q, p, err)
-	}
-	if q, p, err := parseCPUMax("cpu.max", []byte("max 33333\n")); q != noLimit || p != 33333 || err != nil {
-		t.Errorf("got %d %d, %v", q, p, err)
-	}
-	for _, bad := range []string{"", "max\n", "1 max\n", "1 2 3\n", "x 1\n"} {
-		if q, p, err := parseCPUMax("cpu.max", []byte(bad)); err == nil {
-			t.Errorf("%q: %d %d", bad, q, p)
-		}
-	}
-}
-
 func TestParseNames(t *testing.T) {
 	got, err := parseNames("cgroup.controllers", []byte("cpuset cpu io memory hugetlb pids rdma misc perf_event\n"))
 	if err != nil || len(got) != 9 || got[8] != "perf_event" {
@@ -125,20 +110,6 @@ func TestParseNames(t *testing.T) {
 	for _, bad := range []string{"+cpu\n", "cpu,io\n", "CPU\n", "../x\n", "cpu\x00\n"} {
 		if got, err := parseNames("cgroup.controllers", []byte(bad)); err == nil {
 			t.Errorf("%q: %q", bad, got)
-		}
-	}
-}
-
-func TestParsePids(t *testing.T) {
-	if got, err := parsePids("cgroup.procs", []byte("1\n4194304\n0\n")); err != nil || !slices.Equal(got, []int{1, 4194304, 0}) {
-		t.Errorf("got %v, %v", got, err)
-	}
-	if got, err := parsePids("cgroup.procs", nil); err != nil || got != nil {
-		t.Errorf("empty: %v, %v", got, err)
-	}
-	for _, bad := range []string{"\n", "a\n", "-1\n", "1 2\n", "4194305\n", "99999999999999999999\n"} {
-		if got, err := parsePids("cgroup.procs", []byte(bad)); err == nil {
-			t.Errorf("%q: %v", bad, got)
 		}
 	}
 }
@@ -200,11 +171,8 @@ func FuzzParseNested(f *testing.F) {
 }
 
 func FuzzParseSingle(f *testing.F) {
-	fuzzFile(f, []string{"max\n", "0\n", "-1", "50000 100000\n"}, func(data []byte) error {
+	fuzzFile(f, []string{"max\n", "0\n", "-1"}, func(data []byte) error {
 		_, err := parseSingle("memory.max", data)
-		if err != nil {
-			_, _, err = parseCPUMax("cpu.max", data)
-		}
 		return err
 	})
 }
@@ -212,18 +180,6 @@ func FuzzParseSingle(f *testing.F) {
 func FuzzParseNames(f *testing.F) {
 	fuzzFile(f, []string{"cpuset cpu io memory\n", "\n", "+cpu"}, func(data []byte) error {
 		_, err := parseNames("cgroup.controllers", data)
-		return err
-	})
-}
-
-func FuzzParsePids(f *testing.F) {
-	fuzzFile(f, []string{"1\n22\n", "0\n", "x"}, func(data []byte) error {
-		pids, err := parsePids("cgroup.procs", data)
-		for _, pid := range pids {
-			if pid < 0 {
-				return errors.New("a negative process ID")
-			}
-		}
 		return err
 	})
 }

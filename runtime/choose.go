@@ -127,10 +127,12 @@ func judgePgroup(w wanted, f facts) (bool, string) {
 	return true, "a subreaper holds the whole tree; no limits, no counters but CPU time"
 }
 
-// take marks the candidate that was opened.
-func take(considered []spec.Candidate, m spec.Mechanism) {
+// take marks the candidate that was opened, with what that took.
+func take(considered []spec.Candidate, m spec.Mechanism, notes []string) {
 	at := slices.IndexFunc(considered, func(c spec.Candidate) bool { return c.Mechanism == m })
-	considered[at].Taken = true
+	c := &considered[at]
+	c.Taken = true
+	c.Reason = strings.Join(append([]string{c.Reason}, notes...), "; ")
 }
 
 // A NoMechanismError says why no mechanism can do what was asked.

@@ -84,7 +84,7 @@ func open(ctx context.Context, p *plan, try []spec.Mechanism, considered []spec.
 	for _, m := range try {
 		g, err := p.open(ctx, m)
 		if err == nil {
-			take(considered, m)
+			take(considered, m, g.notes)
 			return m, g, nil
 		}
 		var u *cgroups.UnavailableError

@@ -120,7 +120,6 @@ func (r *run) start(ctx context.Context) (spawn.Process, error) {
 		return nil, err
 	}
 	r.report.Cgroup, r.report.Unit, r.report.AbruptCleanup = r.group.cgroup, r.group.unit, r.group.abrupt
-	r.report.Warnings = append(r.report.Warnings, r.group.notes...)
 
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

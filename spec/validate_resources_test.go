@@ -82,7 +82,7 @@ func TestValidateIO(t *testing.T) {
 			`linux.resources.blockIO.throttleWriteIOPSDevice[1].major: 4096 is out of range: 0 to 4095`,
 			`linux.resources.blockIO.throttleWriteIOPSDevice[3]: device 8:0 is given twice`)},
 		{"hugepages", inResources(`"hugepageLimits":[{"pageSize":"64KB","limit":0},{"pageSize":"2MB","limit":1},{"pageSize":"1GB","limit":1}]`), ``},
-		{"twice", inResources(`"hugepageLimits":[{"pageSize":"2MB","limit":0},{"pageSize":"2MB","limit":1}]`), `linux.resources.hugepageLimits[1].pageSize: "2MB" is given twice`},
+		{"twice", inResources(`"hugepageLimits":[{"pageSize":"2MB","limit":0},{"pageSize":"2MB","limit":1}]`), `linux.resources.hugepageLimits[1].pageSize: 2MB is given twice`},
 		{"rdma", inResources(`"rdma":{"mlx5_1":{"hcaHandles":3},"rxe3":{"hcaObjects":2147483647}}`), ``},
 		{"bad rdma", inResources(`"rdma":{"a b":{"hcaHandles":3},"":{"hcaHandles":1},"c/d":{"hcaObjects":1},"e\n":{"hcaHandles":1},"f":{},"g":{"hcaHandles":2147483648}}`), lines(
 			`linux.resources.rdma["a b"]: "a b" is not the name of an RDMA device`,
@@ -207,12 +207,12 @@ func TestLenientWarnings(t *testing.T) {
 		t.Errorf("Validate:\n%v", err)
 	}
 	want := lines(
-		`1:56: process.env[1]: "A" is set before, by process.env[0], to something else`,
+		`1:51: process.env[1]: "A" is set before, by process.env[0], to something else`,
 		`2:31: process.capabilities.bounding[0]: CAP_KILL is not in permitted, but execve would give it to uid 0`,
 		`2:42: process.capabilities.bounding[1]: "CAP_NEW" is no capability of Linux`,
-		`2:67: process.capabilities.permitted[0]: CAP_CHOWN is dropped at execve: uid 0 keeps what is in bounding or inheritable`,
-		`3:44: linux.resources.memory.limit: 0 bytes is no limit; leave it out for no limit`,
-		`3:91: linux.resources.unified["pids.max"]: given twice: linux.resources.pids.limit is the same file`)
+		`2:66: process.capabilities.permitted[0]: CAP_CHOWN is dropped at execve: uid 0 keeps what is in bounding or inheritable`,
+		`3:43: linux.resources.memory.limit: 0 bytes is no limit; leave it out for no limit`,
+		`3:87: linux.resources.unified["pids.max"]: given twice: linux.resources.pids.limit is the same file`)
 	if got := s.Warnings().Error(); got != want {
 		t.Errorf("warnings:\n%s\nwant:\n%s", got, want)
 	}

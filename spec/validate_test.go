@@ -7,8 +7,10 @@ import (
 )
 
 // process wraps properties of process, resources those of linux.resources.
-func inProcess(s string) string   { return `{"process":{"args":["a"],` + s + `}}` }
-func inResources(s string) string { return `{"process":{"args":["a"]},"linux":{"resources":{` + s + `}}}` }
+func inProcess(s string) string { return `{"process":{"args":["a"],` + s + `}}` }
+func inResources(s string) string {
+	return `{"process":{"args":["a"]},"linux":{"resources":{` + s + `}}}`
+}
 
 type validateTest struct{ name, doc, want string }
 

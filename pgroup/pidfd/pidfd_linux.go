@@ -12,8 +12,8 @@ import (
 )
 
 // An FD refers to one process for as long as it is open, whether that process
-// lives, is a zombie or is gone. Its methods may be called concurrently;
-// Close ends waits that are under way.
+// lives, is a zombie or is gone. Its methods may be called concurrently. Close
+// does not end a wait that is under way: its context does.
 type FD struct {
 	f   *os.File
 	pid int
@@ -60,6 +60,15 @@ func (p *FD) Signal(sig syscall.Signal) error {
 // Exited returns when the process has ended, all of its threads included, or
 // with ctx's error. It works for any process and reaps nothing.
 func (p *FD) Exited(ctx context.Context) error {
+	return p.await(ctx, func(fd int) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return err == nil && n > 0
+	})
+}
+
+// await calls done at once and then each time the kernel wakes those who poll
+// the pidfd, until it returns true.
+func (p *FD) await(ctx context.Context, done func(fd int) bool) error {
 	// A duplicate of its own gives each waiter its own deadline.
 	var dup int
 	err := p.control(func(fd int) (err error) {
@@ -77,11 +86,7 @@ func (p *FD) Exited(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = conn.Read(func(fd uintptr) bool {
-		pfd := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(pfd, 0)
-		return err == nil && n > 0
-	})
+	err = conn.Read(func(fd uintptr) bool { return done(int(fd)) })
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -89,12 +94,22 @@ func (p *FD) Exited(ctx context.Context) error {
 }
 
 // Wait waits for a child to end, reaps it and returns how it ended. Nobody
-// else may wait for that child. A second call returns ECHILD.
+// else may wait for that child. A second call returns ECHILD, and so does a
+// call for a process that is not a child.
+//
+// The end that Exited sees is not enough: a child that a debugger traces is the
+// debugger's to wait for first. The kernel wakes pollers again after that.
 func (p *FD) Wait(ctx context.Context) (*Exit, error) {
-	if err := p.Exited(ctx); err != nil {
+	var e *Exit
+	var reaped error
+	err := p.await(ctx, func(fd int) bool {
+		e, reaped = p.reap(fd)
+		return e != nil || reaped != nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	return p.reap()
+	return e, reaped
 }
 
 // childInfo is siginfo_t as waitid(2) fills it, on 64-bit systems.
@@ -112,22 +127,19 @@ const (
 	cldDumped = 3
 )
 
-func (p *FD) reap() (*Exit, error) {
+// reap returns nil and no error if there is nothing to wait for yet.
+func (p *FD) reap(fd int) (*Exit, error) {
 	var info childInfo
 	var usage unix.Rusage
-	err := p.control(func(fd int) error {
-		for {
-			err := unix.Waitid(unix.P_PIDFD, fd, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG, &usage)
-			if err != unix.EINTR {
-				return os.NewSyscallError("waitid", err)
-			}
-		}
-	})
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		err = unix.Waitid(unix.P_PIDFD, fd, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG, &usage)
+	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("wait for process %d: %w", p.pid, err)
+		return nil, fmt.Errorf("wait for process %d: %w", p.pid, os.NewSyscallError("waitid", err))
 	case info.pid == 0:
-		return nil, fmt.Errorf("wait for process %d: %w", p.pid, unix.EAGAIN)
+		return nil, nil
 	}
 	e := &Exit{
 		UserTime:   time.Duration(usage.Utime.Nano()),

@@ -15,6 +15,9 @@ type Command struct {
 	// looked for in the PATH of Env, by the child, as execvp(3) does it: with
 	// the child's credentials and directory.
 	Args []string
+	// Path is the program's file, if that is not what Args[0] names. Nothing
+	// is searched then.
+	Path string
 	// Env is the whole environment. Nil is an empty environment.
 	Env []string
 	// Dir is the working directory, entered with the child's credentials.

@@ -80,7 +80,9 @@ func runCalls(calls []call, report uintptr, failure *[2]uint64) {
 			continue
 		}
 		if e == unix.ENOENT || e == unix.ENOTDIR || e == unix.EACCES {
-			if missed != unix.EACCES { // permission is the more telling answer
+			// The most telling answer of all places: that permission is
+			// missing, then that the program is.
+			if missed == 0 || missed == unix.ENOTDIR || e == unix.EACCES {
 				missed = e
 			}
 			if c.next {

@@ -38,8 +38,13 @@ type AtOwnersEnd struct {
 // NewGuard starts a guard that is armed when NewGuard returns.
 func NewGuard(do AtOwnersEnd) (*Guard, error) {
 	p := &program{}
+	defer p.release()
 	p.detach(true)
-	if err := p.keepOnly(do.Kill, do.Dir); err != nil {
+	dir := do.Dir
+	if len(do.Args) == 0 {
+		dir = do.Kill // nobody reads the directory
+	}
+	if err := p.keepOnly(do.Kill, dir); err != nil {
 		return nil, err
 	}
 	p.awaitOwner()
@@ -72,6 +77,7 @@ func NewAnchor() (*Guard, error) {
 	}
 	defer unix.Close(fds[1])
 	p := &program{}
+	defer p.release()
 	p.detach(true)
 	if err := p.keepOnly(fds[1], fds[1]); err != nil {
 		unix.Close(fds[0])
@@ -103,6 +109,7 @@ func NewAnchor() (*Guard, error) {
 // whole group stays pending in it, where [Guard.Pending] sees it.
 func NewBystander() (*Guard, error) {
 	p := &program{}
+	defer p.release()
 	p.detach(false)
 	if err := p.keepOnly(-1, -1); err != nil {
 		return nil, err
@@ -139,7 +146,7 @@ func (g *Guard) Dismiss() error {
 	}
 	child := g.child
 	g.child = nil
-	return end(child)
+	return end(context.Background(), child)
 }
 
 // detach makes the child deaf to signals and, with a session of its own, safe
@@ -156,7 +163,7 @@ func (p *program) detach(session bool) {
 
 // keepOnly makes the owner's pidfd, a and b the child's descriptors 0, 1 and 2
 // and closes everything else: a guard that held the caller's pipe would keep
-// its reader waiting. Missing ones are closed as well.
+// its reader waiting. In place of a or b below 0 there is the pidfd again.
 func (p *program) keepOnly(a, b int) error {
 	owner, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -165,8 +172,7 @@ func (p *program) keepOnly(a, b int) error {
 	p.closeAfterFork = append(p.closeAfterFork, owner)
 	for i, fd := range []int{owner, a, b} {
 		if fd < 0 {
-			p.add("close a descriptor", unix.SYS_CLOSE, uintptr(i))
-			continue
+			fd = owner
 		}
 		if fd < 3 { // would be overwritten before it is copied
 			if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
@@ -181,20 +187,22 @@ func (p *program) keepOnly(a, b int) error {
 	return nil
 }
 
+// release closes the descriptors that were made for the child.
+func (p *program) release() { closeAll(p.closeAfterFork) }
+
 func (p *program) awaitOwner() {
 	p.add("wait for the owner's end", unix.SYS_PPOLL, ref(p, &unix.PollFd{Fd: 0, Events: unix.POLLIN}), 1, 0, 0, 0)
 }
 
 // guard forks the list and waits until the child holds what it needs.
 func (p *program) guard() (*Guard, error) {
-	defer closeAll(p.closeAfterFork)
 	child, report, err := p.fork(&cloneArgs{})
 	if err != nil {
 		return nil, fmt.Errorf("start a guard: %w", err)
 	}
 	defer report.Close()
 	if err := p.await(context.Background(), report); err != nil {
-		return nil, errors.Join(fmt.Errorf("start a guard: %w", err), end(child))
+		return nil, errors.Join(fmt.Errorf("start a guard: %w", err), end(context.Background(), child))
 	}
 	return &Guard{child: child}, nil
 }

@@ -16,7 +16,10 @@ type program struct {
 	names []string
 	execs int   // the last that many calls are execve
 	hold  []any // keeps the operands on the heap and alive
-	ready int   // index of the call that reports readiness, 0 if none
+
+	// Indices of calls whose descriptor fork fills in: the one that reports
+	// readiness, and the one that closes the reading end, 0 if there is none.
+	ready, reader int
 
 	closeAfterFork []int // descriptors that only the child needs
 }
@@ -34,7 +37,7 @@ func (p *program) add(name string, nr uintptr, args ...uintptr) *call {
 // addReady appends the call that tells the parent that all before it is done.
 func (p *program) addReady() {
 	p.ready = len(p.calls)
-	p.add("report", unix.SYS_WRITE, 0, ref(p, &[]byte("1")[0]), 1) // fork fills in the descriptor
+	p.add("report", unix.SYS_WRITE, 0, ref(p, &[]byte("1")[0]), 1)
 }
 
 // ref keeps v and returns its address as an operand.
@@ -71,9 +74,6 @@ func (p *program) strs(ss []string) (uintptr, error) {
 func (c *Command) compile() (*program, error) {
 	p := &program{}
 	p.add("mark descriptors close-on-exec (needs Linux 5.11)", unix.SYS_CLOSE_RANGE, 3, maxFD, unix.CLOSE_RANGE_CLOEXEC)
-	if c.ParentDeathSignal != 0 {
-		p.add("set the parent death signal", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(c.ParentDeathSignal))
-	}
 	switch {
 	case c.ProcessGroup == NewProcessGroup:
 		p.add("make a process group", unix.SYS_SETPGID, 0, 0)
@@ -87,6 +87,9 @@ func (c *Command) compile() (*program, error) {
 	}
 	if err := p.credentials(c); err != nil {
 		return nil, err
+	}
+	if c.ParentDeathSignal != 0 { // a change of user would clear it (prctl(2))
+		p.add("set the parent death signal", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(c.ParentDeathSignal))
 	}
 	if c.Umask != nil {
 		p.add(fmt.Sprintf("set umask %#o", *c.Umask), unix.SYS_UMASK, uintptr(*c.Umask))
@@ -132,14 +135,24 @@ func (p *program) exec(c *Command) error {
 	if err != nil {
 		return fmt.Errorf("environment: %w", err)
 	}
+	// Once the child has no reader of its own, the report of a child whose
+	// parent is dead raises SIGPIPE: the program does not run without its owner.
+	p.reader = len(p.calls)
+	p.add("close the reading end of the report", unix.SYS_CLOSE, 0)
 	p.addReady()
-	places := candidates(c.Args[0], c.Env)
+	program := c.Args[0]
+	places := []string{c.Path}
+	if c.Path == "" {
+		places = candidates(program, c.Env)
+	} else {
+		program = c.Path
+	}
 	for i, place := range places {
 		path, err := p.str(place)
 		if err != nil {
 			return fmt.Errorf("program: %w", err)
 		}
-		p.add(fmt.Sprintf("execute %s", c.Args[0]), unix.SYS_EXECVE, path, argv, envv).next = i < len(places)-1
+		p.add(fmt.Sprintf("execute %s", program), unix.SYS_EXECVE, path, argv, envv).next = i < len(places)-1
 	}
 	p.execs = len(places)
 	return nil

@@ -14,7 +14,7 @@ import (
 // scheduling comes before the credentials are dropped: real-time classes need
 // CAP_SYS_NICE.
 func (p *program) scheduling(c *Command) {
-	if c.Affinity != nil {
+	if len(c.Affinity) > 0 {
 		p.hold = append(p.hold, c.Affinity)
 		p.add("set the CPU affinity", unix.SYS_SCHED_SETAFFINITY, 0, uintptr(8*len(c.Affinity)), uintptr(unsafe.Pointer(&c.Affinity[0])))
 	}

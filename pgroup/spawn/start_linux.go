@@ -20,6 +20,7 @@ import (
 // returns a [*StartError] if a step failed, and ctx's error if ctx ended first
 // (a frozen cgroup stops the child before its first instruction); in both
 // cases no process is left. The caller waits for the process and closes it.
+// If this process is killed meanwhile, the program is not executed.
 func (c *Command) Start(ctx context.Context) (Process, error) {
 	fds, moved, err := clearOfStdio(c.Stdio)
 	defer closeAll(moved)
@@ -43,7 +44,7 @@ func (c *Command) Start(ctx context.Context) (Process, error) {
 	}
 	defer report.Close()
 	if err := p.await(ctx, report); err != nil {
-		return nil, errors.Join(err, end(child))
+		return nil, errors.Join(err, end(ctx, child))
 	}
 	return child, nil
 }
@@ -51,40 +52,67 @@ func (c *Command) Start(ctx context.Context) (Process, error) {
 // fork clones the child that runs the list. What the child has to say comes
 // from the returned pipe: nothing if it executed a program.
 func (p *program) fork(ca *cloneArgs) (*pidfd.FD, *os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer w.Close()
-	report, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		r.Close()
-		return nil, nil, os.NewSyscallError("fcntl", err)
-	}
-	defer unix.Close(report)
-	if p.ready > 0 {
-		p.calls[p.ready].args[0] = uintptr(report)
-	}
 	fd, failure := new(int32), new([2]uint64)
 	ca.flags |= unix.CLONE_PIDFD
 	ca.pidfd = uint64(ref(p, fd)) // on the heap: the stack may move before the call
 	ca.exitSignal = uint64(unix.SIGCHLD)
 
 	// As os.StartProcess: no descriptor without close-on-exec is made meanwhile.
+	// The lock is also held for as long as the pipe's writing end is open here:
+	// another child would take it along, and that one may be stopped by a frozen
+	// cgroup before it closes it, so that this report would not end either.
 	syscall.ForkLock.Lock()
-	pid, errno := forkCalls(ca, p.calls, uintptr(report), failure)
-	syscall.ForkLock.Unlock()
+	defer syscall.ForkLock.Unlock()
+	r, w, err := reportPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unix.Close(w)
+	p.calls[p.ready].args[0] = uintptr(w)
+	if p.reader > 0 {
+		p.calls[p.reader].args[0] = uintptr(r)
+	}
+	pid, errno := forkCalls(ca, p.calls, uintptr(w), failure)
 	runtime.KeepAlive(p)
 	if errno != 0 {
-		r.Close()
+		unix.Close(r)
 		return nil, nil, &StartError{Step: cloneStep(ca), Err: os.NewSyscallError("clone3", errno)}
 	}
 	child, err := pidfd.New(int(*fd), int(pid))
 	if err != nil {
-		r.Close()
+		unix.Close(r)
+		unix.Kill(int(pid), unix.SIGKILL) // the number is the child's until it is waited for
+		unix.Wait4(int(pid), nil, 0, nil)
 		return nil, nil, err
 	}
-	return child, r, nil
+	return child, os.NewFile(uintptr(r), "report"), nil
+}
+
+// reportPipe is a pipe, its reading end non-blocking, clear of the descriptors
+// that a child replaces.
+func reportPipe() (r, w int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return 0, 0, os.NewSyscallError("pipe2", err)
+	}
+	for i, fd := range ends {
+		if fd >= 3 {
+			continue
+		}
+		if ends[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			ends[i] = fd
+			break
+		}
+		unix.Close(fd)
+	}
+	if err == nil {
+		err = unix.SetNonblock(ends[0], true)
+	}
+	if err != nil {
+		closeAll(ends[:])
+		return 0, 0, os.NewSyscallError("fcntl", err)
+	}
+	return ends[0], ends[1], nil
 }
 
 func cloneStep(ca *cloneArgs) string {
@@ -121,14 +149,19 @@ var (
 	errKilled = errors.New("it was killed before it could execute the program")
 )
 
-// end kills and reaps a child that did not get to its program.
-func end(child *pidfd.FD) error {
+// end kills and reaps a child that did not get to its program. A child that
+// has become another user cannot be killed without CAP_KILL; unless ctx has
+// ended, it reported an error and ends by itself.
+func end(ctx context.Context, child *pidfd.FD) error {
 	defer child.Close()
-	if err := child.Signal(unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-		return err
+	killed := child.Signal(unix.SIGKILL)
+	if killed == nil || errors.Is(killed, unix.ESRCH) {
+		ctx = context.WithoutCancel(ctx)
 	}
-	_, err := child.Wait(context.Background())
-	return err
+	if _, err := child.Wait(ctx); err != nil {
+		return errors.Join(killed, err)
+	}
+	return nil
 }
 
 // clearOfStdio moves descriptors below 3 that are to become another one of the
