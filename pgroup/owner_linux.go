@@ -97,9 +97,10 @@ func (g *Group) call(ctx context.Context, r request, fds ...int) (reply, error) 
 }
 
 func (g *Group) sendError(do verb, err error) error {
+	why := g.whyGone()
 	switch {
-	case errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed):
-		return fmt.Errorf("%s: %w", do, g.whyGone())
+	case why == os.ErrClosed, errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
+		return fmt.Errorf("%s: %w", do, why)
 	case do == doStart:
 		return &spawn.StartError{Step: "pass on the command and descriptors 0, 1 and 2", Err: err}
 	}

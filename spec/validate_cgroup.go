@@ -10,8 +10,7 @@ import (
 )
 
 // cgroupsPath is "slice:prefix:name", as runc and crun take it for systemd, or
-// a path below the cgroup mount. Since it names a place in a tree that others
-// share, nothing in it is normalised: what is not plain is a problem.
+// a path below the cgroup mount.
 func (v *validator) cgroupsPath(p string) {
 	const path = "linux.cgroupsPath"
 	switch {
@@ -28,20 +27,23 @@ func (v *validator) cgroupsPath(p string) {
 // directory checks a path by its components.
 func (v *validator) directory(path, p string) {
 	const longest = 255 // NAME_MAX
-	for part := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
+	named := false
+	for part := range strings.SplitSeq(p, "/") {
+		named = named || part != "" && part != "."
 		switch {
-		case part == ".." || part == ".":
-			v.bad(path, "%s has a %q in it", clip(p), part)
-		case part == "" && p == "/":
-			v.bad(path, "the root of the cgroup tree is not a container's")
-		case part == "":
-			v.bad(path, "%s has an empty component", clip(p))
+		case part == "..":
+			v.bad(path, "%s has a \"..\" in it", clip(p))
+			return
+		case strings.HasPrefix(part, "cgroup."):
+			v.bad(path, "component %s is named like the kernel's own files", clip(part))
+			return
 		case len(part) > longest:
 			v.bad(path, "component %s has %d bytes, at most %d are allowed", clip(part), len(part), longest)
-		default:
-			continue
+			return
 		}
-		return
+	}
+	if !named {
+		v.bad(path, "the root of a cgroup tree is not a container's")
 	}
 }
 
@@ -92,8 +94,8 @@ func (v *validator) unified(r *specs.LinuxResources) {
 	for _, key := range slices.Sorted(maps.Keys(r.Unified)) {
 		path := member(resources+".unified", key)
 		switch value := r.Unified[key]; {
-		case strings.HasPrefix(key, "cgroup."):
-			v.add(path, KindUnsupported, "", "refused: cgroup.* files move, freeze and kill the group itself, which is pkshim's part")
+		case isCoreFile(key):
+			v.add(path, KindUnsupported, "", "refused: the cgroup.* files place, freeze and kill processes, which is pkshim's part")
 		case !isControllerFile(key):
 			v.bad(path, "%s is not the name of a controller's file, such as memory.high", clip(key))
 		case value == "":
@@ -106,6 +108,16 @@ func (v *validator) unified(r *specs.LinuxResources) {
 			}
 		}
 	}
+}
+
+// isCoreFile names the files of the cgroup core, but for those that limit the
+// tree below the group or switch its pressure accounting.
+func isCoreFile(key string) bool {
+	switch key {
+	case "cgroup.max.descendants", "cgroup.max.depth", "cgroup.pressure":
+		return false
+	}
+	return strings.HasPrefix(key, "cgroup.")
 }
 
 // isControllerFile is ^[a-z]+(\.[A-Za-z0-9_]+)+$: no separator, no "..".

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -84,32 +83,26 @@ func (v *validator) hugepages(limits []specs.LinuxHugepageLimit) {
 	}
 }
 
-// isPageSize is ^[1-9][0-9]{0,9}[KMG]B$.
+// isPageSize is ^[1-9][0-9]{0,8}[KMG]B$.
 func isPageSize(s string) bool {
 	number, ok := strings.CutSuffix(s, "B")
-	if !ok || len(number) < 2 || len(number) > 11 || !strings.ContainsRune("KMG", rune(number[len(number)-1])) {
+	if !ok || len(number) < 2 || len(number) > 10 || !strings.ContainsRune("KMG", rune(number[len(number)-1])) {
 		return false
 	}
 	number = number[:len(number)-1]
 	return number != "0" && isNumber(number)
 }
 
-// rdma: the device's name begins a line of rdma.max, whose numbers are signed
-// (kernel/cgroup/rdma.c). "You MUST specify at least one" (config-linux.md).
+// rdma: the device's name begins a line of KEY=VALUE in rdma.max. "You MUST
+// specify at least one" of the two limits (config-linux.md).
 func (v *validator) rdma(limits map[string]specs.LinuxRdma) {
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
 		path, l := member(resources+".rdma", name), limits[name]
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }) {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '/' || r == '=' || r == 0x7f }) {
 			v.bad(path, "%s is not the name of an RDMA device", clip(name))
 		}
 		if l.HcaHandles == nil && l.HcaObjects == nil {
 			v.bad(path, "neither hcaHandles nor hcaObjects is given")
-		}
-		if l.HcaHandles != nil && *l.HcaHandles > math.MaxInt32 {
-			v.bad(path+".hcaHandles", "%d is out of range: 0 to %d", *l.HcaHandles, math.MaxInt32)
-		}
-		if l.HcaObjects != nil && *l.HcaObjects > math.MaxInt32 {
-			v.bad(path+".hcaObjects", "%d is out of range: 0 to %d", *l.HcaObjects, math.MaxInt32)
 		}
 	}
 }

@@ -66,15 +66,19 @@ func (v *validator) size(path string, n *int64, instead string) {
 // kernel/sched/core.c. As in other runtimes 0 is "not set".
 func (v *validator) cpu(c *specs.LinuxCPU) {
 	const path = resources + ".cpu"
-	const shortest, longest = 1000, 1_000_000 // 1 ms and 1 s
+	const shortest, longest, most = 1000, 1_000_000, 1<<44 - 1 // 1 ms, 1 s, MAX_BW
 	if p := c.Period; p != nil && *p != 0 && (*p < shortest || *p > longest) {
 		v.bad(path+".period", "%d µs is out of range: %d to %d", *p, shortest, longest)
 	}
-	if q := c.Quota; q != nil && (*q < -1 || *q > 0 && *q < shortest) {
-		v.bad(path+".quota", "%d µs is out of range: at least %d, or -1 for no limit", *q, shortest)
+	if q := c.Quota; q != nil && (*q < -1 || *q > 0 && *q < shortest || *q > most) {
+		v.bad(path+".quota", "%d µs is out of range: %d to %d, or -1 for no limit", *q, shortest, int64(most))
 	}
-	if c.Burst != nil && c.Quota != nil && *c.Quota > 0 && *c.Burst > uint64(*c.Quota) {
-		v.bad(path+".burst", "%d µs is more than the quota of %d", *c.Burst, *c.Quota)
+	switch b := c.Burst; {
+	case b == nil:
+	case *b > most:
+		v.bad(path+".burst", "%d µs is out of range: 0 to %d", *b, int64(most))
+	case c.Quota != nil && *c.Quota > 0 && *b > uint64(*c.Quota):
+		v.bad(path+".burst", "%d µs is more than the quota of %d", *b, *c.Quota)
 	}
 	if s := c.Shares; s != nil && *s != 0 && (*s < 2 || *s > 262144) {
 		v.soft(path+".shares", "%d is out of range: 2 to 262144", *s)
@@ -84,17 +88,16 @@ func (v *validator) cpu(c *specs.LinuxCPU) {
 		v.bad(path+".idle", "%d is neither 0 nor 1", *c.Idle)
 	}
 	if idle && c.Shares != nil && *c.Shares != 0 { // sched_group_set_shares: EINVAL in an idle group
-		v.bad(path+".shares", "an idle group has no shares")
+		v.soft(path+".shares", "an idle group has no shares")
 	}
 	v.list(path+".cpus", c.Cpus, maxCPU)
 	v.list(path+".mems", c.Mems, maxNode)
 }
 
-// pids: "0 is a valid limit value" (config-linux.md); the kernel's largest is
-// PID_MAX_LIMIT of 64-bit systems (kernel/cgroup/pids.c).
+// pids: "0 is a valid limit value" (config-linux.md). More tasks than the
+// kernel can have is no limit, and no problem.
 func (v *validator) pids(p *specs.LinuxPids) {
-	const most = 4 << 20
-	if p.Limit != nil && (*p.Limit < -1 || *p.Limit > most) {
-		v.bad(resources+".pids.limit", "%d is out of range: 0 to %d, or -1 for no limit", *p.Limit, most)
+	if p.Limit != nil && *p.Limit < -1 {
+		v.bad(resources+".pids.limit", "%d is negative; -1 is unlimited", *p.Limit)
 	}
 }

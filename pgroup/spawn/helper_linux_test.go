@@ -130,8 +130,21 @@ type owner struct {
 
 func startOwner(t *testing.T, attr *syscall.SysProcAttr, args ...string) *owner {
 	t.Helper()
+	o := startHelper(t, attr, nil, args...)
+	var err error
+	if o.pid, err = o.number(); err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	return o
+}
+
+// startHelper is startOwner for a helper that says nothing. The files are its
+// descriptors 3 and up.
+func startHelper(t *testing.T, attr *syscall.SysProcAttr, files []*os.File, args ...string) *owner {
+	t.Helper()
 	o := &owner{Cmd: exec.Command("/proc/self/exe", args...)}
 	o.SysProcAttr = attr
+	o.ExtraFiles = files
 	o.Stderr = os.Stderr
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -149,9 +162,6 @@ func startOwner(t *testing.T, attr *syscall.SysProcAttr, args ...string) *owner 
 		t.Fatal(err)
 	}
 	t.Cleanup(o.kill)
-	if o.pid, err = o.number(); err != nil {
-		t.Fatalf("%v: %v", args, err)
-	}
 	return o
 }
 

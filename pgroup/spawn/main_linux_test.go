@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -24,10 +25,15 @@ func TestMain(m *testing.M) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		panic(err)
 	}
-	if r, w, err := os.Pipe(); err == nil { // the poller's own descriptors
+	// What lives for as long as the process: the poller's descriptors, the
+	// goroutine of package signal.
+	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()
 	}
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, unix.SIGWINCH)
+	signal.Stop(ch)
 	fds, goroutines := openFiles(), runtime.NumGoroutine()
 	code := m.Run()
 	if code == 0 {

@@ -1,0 +1,332 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pkshim/pkshim/pgroup/pidfd"
+)
+
+func TestOwnersEnd(t *testing.T) {
+	requireRoot(t)
+	for _, kind := range []string{"none", "guard", "cleanup", "anchor", "unarmed"} {
+		t.Run(kind, func(t *testing.T) {
+			dir := newCgroup(t)
+			o := startOwner(t, nil, "helper:owner", kind, dir)
+			var guard *pidfd.FD
+			if o.pid > 0 {
+				var err error
+				if guard, err = pidfd.Open(o.pid); err != nil {
+					t.Fatal(err)
+				}
+				defer guard.Close()
+			}
+			o.kill()
+			if guard != nil {
+				e, err := guard.Wait(patient(t)) // an orphan that this process adopted
+				if err != nil {
+					t.Fatalf("the guard: %v", err)
+				}
+				wantCode := exitOfList // the list of calls ended, or a call failed
+				if kind == "cleanup" {
+					wantCode = 0
+				}
+				if e.Signal != 0 || e.Code != wantCode {
+					t.Errorf("the guard ended with %+v, want code %d", e, wantCode)
+				}
+			}
+			switch kind {
+			case "none", "unarmed": // the tree outlives its owner
+				if events, err := os.ReadFile(dir + "/cgroup.events"); err != nil || !strings.Contains(string(events), "populated 1") {
+					t.Errorf("%s (%v)", events, err)
+				}
+				write(t, dir+"/cgroup.kill", "1")
+			case "cleanup":
+				if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("the cgroup is still there: %v", err)
+				}
+			}
+			awaitEmpty(t, dir)
+			reapOrphans(t)
+		})
+	}
+}
+
+// The owner dies while its workload is not yet executed: it never is.
+func TestOwnerKilledBeforeExec(t *testing.T) {
+	requireRoot(t)
+	dir := newCgroup(t)
+	write(t, dir+"/cgroup.freeze", "1")
+	file := t.TempDir() + "/executed"
+	c := &Command{Args: []string{"/usr/bin/touch", file}, Group: 3}
+	o := startHelper(t, nil, []*os.File{openCgroup(t, dir)}, "helper:start", asJSON(t, c))
+	awaitLine(t, dir, "populated 1\n")
+	o.kill()
+	write(t, dir+"/cgroup.freeze", "0")
+	reapOrphans(t)
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the program was executed (%v)", err)
+	}
+}
+
+// newGuard guards a cgroup that has one live member.
+func newGuard(t *testing.T) (*Guard, Process) {
+	t.Helper()
+	dir := newCgroup(t)
+	member := live(t, Command{Group: int(openCgroup(t, dir).Fd())})
+	kill, err := os.OpenFile(dir+"/cgroup.kill", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kill.Close()
+	g, err := NewGuard(AtOwnersEnd{Kill: int(kill.Fd())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Dismiss(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g, member
+}
+
+// ended reports whether the process has ended, without waiting.
+func ended(t *testing.T, p Process) bool {
+	t.Helper()
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.(*pidfd.FD).File().Fd()), Events: unix.POLLIN}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n > 0
+}
+
+func TestDismiss(t *testing.T) {
+	requireRoot(t)
+	g, member := newGuard(t)
+	guard := g.Process()
+	pid := guard.Pid()
+	for range 2 {
+		if err := g.Dismiss(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("the guard is still there: %v", err)
+	}
+	if ended(t, member) {
+		t.Error("the member was killed")
+	}
+	if err := (*Guard)(nil).Dismiss(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuardIsDeaf(t *testing.T) {
+	requireRoot(t)
+	g, member := newGuard(t)
+	pid := g.Process().Pid()
+	for sig := syscall.Signal(1); sig <= 64; sig++ {
+		if sig == unix.SIGKILL || sig == unix.SIGSTOP || sig == unix.SIGCONT {
+			continue
+		}
+		if err := unix.Kill(pid, sig); err != nil {
+			t.Errorf("signal %d: %v", sig, err)
+		}
+		if pending, err := g.Pending(sig); !pending || err != nil {
+			t.Errorf("signal %d: pending %v, %v", sig, pending, err)
+		}
+	}
+	// A stop interrupts the wait, which must go on after it.
+	for _, step := range []struct {
+		sig  syscall.Signal
+		wait int
+	}{{unix.SIGSTOP, unix.WSTOPPED}, {unix.SIGCONT, unix.WCONTINUED}} {
+		if err := unix.Kill(pid, step.sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Waitid(unix.P_PID, pid, nil, step.wait, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for state := ""; !strings.HasPrefix(state, "S"); state = status(t, pid)["State"] {
+		if ended(t, g.Process()) {
+			t.Fatal("the guard has ended")
+		}
+		runtime.Gosched()
+	}
+	if ended(t, member) {
+		t.Error("the member was killed")
+	}
+}
+
+func TestGuardHoldsNothing(t *testing.T) {
+	requireRoot(t)
+	leak, err := unix.Open(os.DevNull, unix.O_RDONLY, 0) // without close-on-exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(leak)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	g, _ := newGuard(t)
+	anchor, err := NewAnchor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bystander, err := NewBystander()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if err := r.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a pipe of the owner is still open: %v", err)
+	}
+
+	ownPgrp, ownSession := place(t, os.Getpid())
+	for name, tt := range map[string]struct {
+		g                  *Guard
+		files              []string
+		leadsItsOwnSession bool
+	}{
+		"guard":     {g, []string{"pidfd", "cgroup.kill", "cgroup.kill"}, true},
+		"anchor":    {anchor, []string{"pidfd", "socket", "socket"}, true},
+		"bystander": {bystander, []string{"pidfd", "pidfd", "pidfd"}, false},
+	} {
+		pid := tt.g.Process().Pid()
+		names, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		slices.Sort(names)
+		if err != nil || len(names) != len(tt.files) {
+			t.Errorf("%s holds %v (%v)", name, names, err)
+			continue
+		}
+		for i, want := range tt.files {
+			if to, err := os.Readlink(names[i]); err != nil || !strings.Contains(to, want) {
+				t.Errorf("%s holds %s (%v), want %s", name, to, err, want)
+			}
+		}
+		pgrp, session := place(t, pid)
+		if tt.leadsItsOwnSession && (pgrp != pid || session != pid) || !tt.leadsItsOwnSession && (pgrp != ownPgrp || session != ownSession) {
+			t.Errorf("%s %d is in process group %d, session %d", name, pid, pgrp, session)
+		}
+		if s := status(t, pid); s["Name"] != "pkshim-guard" {
+			t.Errorf("%s is called %s", name, s["Name"])
+		}
+	}
+	if err := errors.Join(anchor.Dismiss(), bystander.Dismiss()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuardErrors(t *testing.T) {
+	for name, do := range map[string]AtOwnersEnd{
+		"NUL":                {Args: []string{"a\x00b"}},
+		"no such descriptor": {Kill: 1 << 20},
+		"no such directory":  {Dir: 1 << 20, Args: []string{"x"}},
+	} {
+		before := openFiles()
+		if g, err := NewGuard(do); err == nil {
+			t.Errorf("%s: no error", name)
+			g.Dismiss()
+		}
+		if now := openFiles(); len(now) != len(before) {
+			t.Errorf("%s: descriptors are %q, were %q", name, now, before)
+		}
+	}
+}
+
+func TestArm(t *testing.T) {
+	file := t.TempDir() + "/cgroup.kill"
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	tests := []struct {
+		name, file string
+		ctx        context.Context
+		stopped    bool // the anchor cannot answer
+		ok         bool
+	}{
+		{"file", file, context.Background(), false, true},
+		{"missing file", file + "/missing", context.Background(), false, false},
+		{"no name", "", context.Background(), false, false},
+		{"name too long", strings.Repeat("/x", unix.PathMax), context.Background(), false, false},
+		{"end of the context", file, canceled, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g, err := NewAnchor()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Dismiss()
+			if tt.stopped {
+				if err := g.Process().Signal(unix.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+				if err := unix.Waitid(unix.P_PID, g.Process().Pid(), nil, unix.WSTOPPED, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err = g.Arm(tt.ctx, tt.file)
+			if (err == nil) != tt.ok {
+				t.Errorf("Arm returned %v", err)
+			}
+			if err != nil && tt.ctx.Err() != nil && !errors.Is(err, tt.ctx.Err()) {
+				t.Errorf("Arm returned %v, want %v", err, tt.ctx.Err())
+			}
+			if err := g.Arm(context.Background(), tt.file); err == nil {
+				t.Error("armed twice")
+			}
+		})
+	}
+	g, _ := newGuard(t)
+	if err := g.Arm(context.Background(), file); err == nil {
+		t.Error("a guard that is no anchor was armed")
+	}
+	if text, err := os.ReadFile(file); err != nil || len(text) > 0 {
+		t.Errorf("%q was written (%v)", text, err)
+	}
+}
+
+func TestBystander(t *testing.T) {
+	o := startOwner(t, &syscall.SysProcAttr{Setpgid: true}, "helper:bystander")
+	for _, step := range []struct {
+		to   int
+		want int
+	}{{o.pid, 0}, {-o.pid, 1}} {
+		if err := unix.Kill(step.to, unix.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintln(o.in); err != nil {
+			t.Fatal(err)
+		}
+		if pending, err := o.number(); err != nil || pending != step.want {
+			t.Errorf("kill(%d): %d bystanders have the signal pending (%v), want %d", step.to, pending, err, step.want)
+		}
+	}
+	o.in.Close()
+	o.Wait()
+	if pids := children(); len(pids) > 0 {
+		t.Errorf("processes are left: %v", pids)
+	}
+}
