@@ -27,6 +27,10 @@ type Group struct {
 
 	leaf  *dir
 	guard *spawn.Guard
+	// unit is the unit's own cgroup above the leaf, nil if there is none. The
+	// leaf's bookkeeping is charged to it, so of two equal memory limits it is
+	// the unit's that is hit, and counts.
+	unit *dir
 	// destroy removes the empty cgroup and what was made around it.
 	destroy func(context.Context) error
 }
@@ -117,7 +121,12 @@ func (g *Group) Pids() ([]int, error) {
 
 // Stats reads the counters of the cgroup, which outlive its processes.
 func (g *Group) Stats() (*spec.Stats, error) {
-	return StatsFrom(g.leaf.read)
+	return StatsFrom(func(file string) ([]byte, error) {
+		if file == "memory.events" && g.unit != nil {
+			return g.unit.read(file)
+		}
+		return g.leaf.read(file)
+	})
 }
 
 // Wait returns when no member is left.

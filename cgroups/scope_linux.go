@@ -140,7 +140,7 @@ func (s *scope) startUnit(ctx context.Context, unit string, props []sd.Property)
 		case isBusError(err, errUnknownProp):
 			name := unknownProperty(err)
 			at := slices.IndexFunc(props, func(p sd.Property) bool { return p.Name == name })
-			if at < 0 {
+			if at < 0 || s.onlyByUnit(name) {
 				return err
 			}
 			props = slices.Delete(props, at, at+1)
@@ -155,6 +155,18 @@ func (s *scope) startUnit(ctx context.Context, unit string, props []sd.Property)
 			return err
 		}
 	}
+}
+
+// onlyByUnit says that a limit holds by the unit's property alone: weights and
+// protections act among the unit's siblings, and the leaf has none.
+func (s *scope) onlyByUnit(property string) bool {
+	return slices.ContainsFunc(s.o.Settings, func(l Setting) bool {
+		switch l.File {
+		case "", "cpu.weight", "cpu.idle", "io.weight", "io.bfq.weight", "memory.low", "memory.min":
+			return l.Property == property
+		}
+		return false
+	})
 }
 
 // unknownProperty finds NAME in "Cannot set property NAME, or unknown property."
@@ -236,7 +248,7 @@ func (s *scope) populate(ctx context.Context, g *Group) error {
 	if g.leaf, err = s.dir.make(payload); err != nil {
 		return err
 	}
-	g.Path = path.Join(cgroup, payload)
+	g.Path, g.unit = path.Join(cgroup, payload), s.dir
 	if err := apply(g.leaf, s.o.Settings); err != nil {
 		return fmt.Errorf("set limits of %s: %w", s.o.Unit, err)
 	}

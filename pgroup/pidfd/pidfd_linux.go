@@ -165,7 +165,8 @@ func (p *FD) control(f func(fd int) error) error {
 	}
 	var ferr error
 	if err := conn.Control(func(fd uintptr) { ferr = f(int(fd)) }); err != nil {
-		return err
+		// It fails for this reason alone, with an error that cannot be compared.
+		return fmt.Errorf("process %d: %w", p.pid, os.ErrClosed)
 	}
 	return ferr
 }

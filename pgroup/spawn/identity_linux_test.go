@@ -151,6 +151,7 @@ func TestFailureWithoutKill(t *testing.T) {
 	bounding := all &^ (1 << unix.CAP_KILL)
 	code, out := run(t, &Command{
 		Args:         []string{"/proc/self/exe", "helper:start", asJSON(t, c)},
+		Env:          []string{quickExit},
 		Capabilities: &Capabilities{Bounding: bounding, Permitted: bounding, Effective: bounding},
 	})
 	if code != 0 {

@@ -19,6 +19,8 @@ import (
 // goroutines, processes. The test process is a subreaper, so that an orphan of
 // any depth is found among its children.
 func TestMain(m *testing.M) {
+	text, _ := os.ReadFile("/proc/self/status")
+	atStart = parseStatus(string(text))
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "helper:") {
 		os.Exit(helper(strings.TrimPrefix(os.Args[1], "helper:"), os.Args[2:]))
 	}
@@ -41,6 +43,10 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// atStart is this process's status before the runtime has other threads and
+// blocks signals in them now and then.
+var atStart map[string]string
 
 func leftovers(fds []string, goroutines int) (code int) {
 	if pids := children(); len(pids) > 0 {
