@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Controllers are what the groups of one mechanism could have, found without
+// Available is what the groups of one mechanism could have, found without
 // changing anything.
 type Available struct {
 	// Cgroup passes them on to its children, as /proc/PID/cgroup spells it.
@@ -69,11 +69,10 @@ func (h *Host) available(cgroup string) (*Available, error) {
 }
 
 // managerVersion is systemd's version, with the distribution's suffix.
-func (b *bus) managerVersion(ctx context.Context) (string, error) {
-	var v string
-	err := b.conn.Object(managerName, managerPath).StoreProperty(managerIface+".Version", &v)
+func (b *bus) managerVersion(ctx context.Context) (version string, err error) {
+	err = b.conn.Object(managerName, managerPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, managerIface, "Version").Store(&version)
 	if err != nil {
 		return "", fmt.Errorf("read Version of the manager: %w", err)
 	}
-	return v, nil
+	return version, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +25,12 @@ import (
 func TestMain(m *testing.M) {
 	Init() // the mechanisms start helpers from this very binary
 	code := m.Run()
-	if left, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children"); err == nil && len(left) > 0 && code == 0 {
-		fmt.Fprintf(os.Stderr, "children are left: %s\n", left)
-		code = 1
+	tasks, _ := filepath.Glob("/proc/self/task/*/children") // each thread has its own
+	for _, file := range tasks {
+		if left, err := os.ReadFile(file); err == nil && len(left) > 0 {
+			fmt.Fprintf(os.Stderr, "children are left: %s\n", left)
+			code = max(code, 1)
+		}
 	}
 	os.Exit(code)
 }
@@ -88,7 +92,14 @@ func shell(t *testing.T, g Group, script string) (spawn.Process, *bufio.Scanner)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Close() })
+	t.Cleanup(func() {
+		if err := p.Signal(unix.SIGKILL); err == nil { // not waited for by the test
+			if _, err := p.Wait(context.Background()); err != nil && !errors.Is(err, unix.ECHILD) {
+				t.Error(err)
+			}
+		}
+		p.Close()
+	})
 	return p, bufio.NewScanner(r)
 }
 
