@@ -30,7 +30,7 @@ func readOnly(f *facts)   { f.writable = fact{no, "/sys/fs/cgroup is mounted rea
 func noBus(f *facts)      { f.bus = fact{no, "no socket"} }
 func noCgroup2(f *facts)  { f.cgroup2 = fact{no, "cgroup v2 is not mounted"} }
 func oldKernel(f *facts)  { f.kill = fact{no, "the kernel has no cgroup.kill (needs Linux 5.14)"} }
-func user(f *facts)       { f.root = false; f.writable = fact{no, "not writable: permission denied"} }
+func ordinary(f *facts)   { f.root = false; f.writable = fact{no, "not writable: permission denied"} }
 func noProc(f *facts)     { f.proc = fact{no, "/proc shows no processes"} }
 func unknownBus(f *facts) { f.bus = fact{unknown, "the user's manager at unix:abstract=x"} }
 
@@ -52,16 +52,16 @@ func TestChoose(t *testing.T) {
 		{"container, read-only", wanted{mechanism: auto}, host(container, readOnly), []spec.Mechanism{pgroup}, "read-only"},
 		{"container, read-only, limits", wanted{mechanism: auto, limits: memory}, host(container, readOnly), nil, "cannot enforce"},
 		{"no manager", wanted{mechanism: auto}, host(unmanaged), []spec.Mechanism{cgroupfs, pgroup}, "no systemd manages"},
-		{"user session", wanted{mechanism: auto, limits: memory}, host(user), []spec.Mechanism{systemd}, "permission denied"},
-		{"user without a manager", wanted{mechanism: auto}, host(user, noBus), []spec.Mechanism{pgroup}, "no socket"},
-		{"could not tell about the bus", wanted{mechanism: auto, limits: memory}, host(user, unknownBus), []spec.Mechanism{systemd}, ""},
+		{"user session", wanted{mechanism: auto, limits: memory}, host(ordinary), []spec.Mechanism{systemd}, "permission denied"},
+		{"user without a manager", wanted{mechanism: auto}, host(ordinary, noBus), []spec.Mechanism{pgroup}, "no socket"},
+		{"could not tell about the bus", wanted{mechanism: auto, limits: memory}, host(ordinary, unknownBus), []spec.Mechanism{systemd}, ""},
 		{"cgroup v1 only", wanted{mechanism: auto}, host(noCgroup2), []spec.Mechanism{pgroup}, "not mounted"},
 		{"old kernel", wanted{mechanism: auto}, host(oldKernel), []spec.Mechanism{pgroup}, "5.14"},
 		{"nothing at all", wanted{mechanism: auto}, host(noCgroup2, noProc), nil, "pkshim doctor"},
 		{"cgroupfs by name on a systemd host", wanted{mechanism: cgroupfs}, host(), nil, "Delegate=yes"},
 		{"cgroupfs by name and path", wanted{mechanism: cgroupfs, filePath: "/x"}, host(), []spec.Mechanism{cgroupfs}, "asked for by name"},
 		{"a path alone does not override systemd", wanted{mechanism: auto, filePath: "/x"}, host(), nil, "has not delegated"},
-		{"cgroupfs by name and path, not root", wanted{mechanism: cgroupfs, filePath: "/x"}, host(user), nil, "permission denied"},
+		{"cgroupfs by name and path, not root", wanted{mechanism: cgroupfs, filePath: "/x"}, host(ordinary), nil, "permission denied"},
 		{"pgroup by name", wanted{mechanism: pgroup}, host(), []spec.Mechanism{pgroup}, "not asked for"},
 		{"pgroup by name with limits", wanted{mechanism: pgroup, limits: memory}, host(), nil, "cannot enforce"},
 		{"systemd by name without one", wanted{mechanism: systemd}, host(unmanaged), nil, "/run/systemd/system"},
