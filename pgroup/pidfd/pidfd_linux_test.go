@@ -319,6 +319,7 @@ ctypes.CDLL(None).syscall(ctypes.c_long(60), 0)`
 		t.Fatal(err)
 	}
 	defer p.Close()
+	cmd.Process.Release()
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func (g *Guard) Arm(ctx context.Context, killFile string) error {
 	defer stop()
 	defer g.arm.Close()
 	if _, err := g.arm.WriteString(killFile); err != nil {
-		return fmt.Errorf("arm the guard of %s: %w", killFile, err)
+		return fmt.Errorf("arm the guard of %s: %w", killFile, errors.Join(err, ctx.Err()))
 	}
 	if n, err := g.arm.Read(make([]byte, 1)); n != 1 {
 		return fmt.Errorf("arm the guard of %s: it could not open the file: %w", killFile, errors.Join(err, ctx.Err()))
