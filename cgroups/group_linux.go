@@ -57,7 +57,16 @@ func (g *Group) Start(ctx context.Context, cmd *spawn.Command) (spawn.Process, e
 			err = errors.Join(err, ErrFrozen)
 		}
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	// The guard did its part while the workload was started.
+	if err := g.guard.Ready(ctx); err != nil {
+		kerr := p.Signal(unix.SIGKILL)
+		_, werr := p.Wait(context.WithoutCancel(ctx))
+		return nil, errors.Join(err, kerr, werr, p.Close())
+	}
+	return p, nil
 }
 
 // Signal sends sig to every member. Members are pinned first, then membership

@@ -49,7 +49,7 @@ func printJSON(document any) error {
 func diagnosis(d *runtime.Diagnosis) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "without limits  %s\n", chosen(d.WithoutLimits.Mechanism))
-	fmt.Fprintf(&b, "with limits     %s\n", chosen(d.WithLimits.Mechanism))
+	fmt.Fprintf(&b, "with limits     %s: %s\n", chosen(d.WithLimits.Mechanism), enforceable(d.Limits))
 	b.WriteString("\nmechanisms\n")
 	table(&b, func(row func(...string)) {
 		for _, c := range d.WithoutLimits.Candidates {
@@ -97,6 +97,20 @@ func chosen(m *spec.Mechanism) string {
 		return "no mechanism can be had"
 	}
 	return string(*m)
+}
+
+// enforceable names the limits that can be had.
+func enforceable(limits []runtime.Limit) string {
+	var names []string
+	for _, l := range limits {
+		if l.Enforceable != nil && *l.Enforceable {
+			names = append(names, l.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "none is certain to be enforced"
+	}
+	return strings.Join(names, ", ")
 }
 
 // told is the word for one of three values.

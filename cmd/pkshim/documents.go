@@ -12,28 +12,31 @@ import (
 
 func specCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "spec",
-		Usage:     "print a spec to start from",
-		ArgsUsage: "[-- COMMAND [ARG...]]",
-		Flags:     specFlags(),
-		Action: func(c *cli.Context) error {
-			before, command, _ := commandLine(c)
-			if len(before) > 0 {
-				return fmt.Errorf("unexpected argument %q: a command goes after --", before[0])
-			}
-			if len(command) == 0 {
-				command = []string{"sh", "-c", "echo hello from $$"}
-			}
-			s := spec.New(command)
-			if err := applyFlags(c, s); err != nil {
-				return err
-			}
-			if err := s.Validate(); err != nil {
-				return err
-			}
-			return s.Encode(os.Stdout)
-		},
+		Name:        "spec",
+		Usage:       "print a spec to start from",
+		ArgsUsage:   "[-- COMMAND [ARG...]]",
+		Description: "Prints the spec that pkshim run would make of the same flags and command.",
+		Flags:       specFlags(),
+		Action:      specAction,
 	}
+}
+
+func specAction(c *cli.Context) error {
+	before, command, _ := commandLine(c)
+	if len(before) > 0 {
+		return fmt.Errorf("unexpected argument %q: a command goes after --", before[0])
+	}
+	if len(command) == 0 {
+		command = []string{"sh", "-c", "echo hello from $$"}
+	}
+	s, err := commandSpec(c, command)
+	if err != nil {
+		return err
+	}
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	return s.Encode(os.Stdout)
 }
 
 func schemaCommand() *cli.Command {
@@ -47,6 +50,17 @@ func schemaCommand() *cli.Command {
 			}
 			_, err := os.Stdout.Write(spec.ReportSchema())
 			return err
+		},
+	}
+}
+
+func versionCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "version",
+		Usage: "print the version",
+		Action: func(c *cli.Context) error {
+			cli.ShowVersion(c)
+			return nil
 		},
 	}
 }

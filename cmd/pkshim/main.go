@@ -34,9 +34,11 @@ func run(args []string) int {
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a comma is part of a value: --env A=1,2
 		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return err },
+		OnUsageError:              usageError,
 		Action:                    unknownCommand,
-		Commands:                  []*cli.Command{runCommand(), specCommand(), validateCommand(), doctorCommand(), schemaCommand()},
+		Commands: []*cli.Command{
+			runCommand(), specCommand(), validateCommand(), doctorCommand(), schemaCommand(), versionCommand(),
+		},
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = app.OnUsageError
@@ -52,6 +54,10 @@ func run(args []string) int {
 	}
 	errorf("%v", err)
 	return spec.CodeCannot
+}
+
+func usageError(c *cli.Context, err error, _ bool) error {
+	return fmt.Errorf("%w: see %s --help", err, c.Command.HelpName)
 }
 
 func unknownCommand(c *cli.Context) error {

@@ -6,45 +6,81 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/pkshim/pkshim/spec"
 )
 
-// A reportFile is where the report goes, opened before the workload starts.
+// A reportFile is where the report goes.
 type reportFile struct {
-	name string   // as it was given
-	temp string   // written first, then renamed; "" if name is written to itself
-	f    *os.File // nil: no report
+	name   string   // as it was given; "": there is no report
+	target string   // the regular file that is replaced at the end; "" if stream is written to
+	stream *os.File // standard output, a pipe, a device
 }
 
-// openReport makes sure that there is a place for the report. A regular file
-// is replaced at the end, whole; anything else (a pipe, a device) is written to.
+// openReport makes sure, before the workload starts, that there is a place for
+// the report. A regular file is replaced at the end, whole, and through a link:
+// until then there is no temporary file that a killed pkshim could leave.
+// Anything else is written to.
 func openReport(name string) (*reportFile, error) {
-	if name == "" {
+	switch {
+	case name == "":
 		return &reportFile{}, nil
+	case name == "-":
+		return &reportFile{name: name, stream: os.Stdout}, nil
 	}
-	if name == "-" {
-		return &reportFile{name: name, f: os.Stdout}, nil
-	}
-	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			return nil, fmt.Errorf("--report: %w", err)
+	target, err := regular(name)
+	if err == nil && target != "" {
+		var f *os.File
+		if f, err = createTemp(target); err == nil {
+			f.Close()
+			err = os.Remove(f.Name())
 		}
-		return &reportFile{name: name, f: f}, nil
+		return &reportFile{name: name, target: target}, wrapReport(name, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".pkshim-report-*")
 	if err != nil {
-		return nil, fmt.Errorf("--report %s: %w", name, err)
+		return nil, wrapReport(name, err)
 	}
-	return &reportFile{name: name, temp: f.Name(), f: f}, nil
+	// Appended, since /dev/stdout may be a file with the workload's output in it.
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	return &reportFile{name: name, stream: f}, wrapReport(name, err)
+}
+
+func wrapReport(name string, err error) error {
+	if err != nil {
+		return fmt.Errorf("--report %s: %w", name, err)
+	}
+	return nil
+}
+
+// regular is the regular file that name means, which need not exist yet, or ""
+// if it means something else. A name in /dev or /proc may be a link to an open
+// file, which is not to be replaced.
+func regular(name string) (string, error) {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/") {
+		return "", nil
+	}
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return "", nil
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path, nil
+}
+
+// createTemp makes a file that can be renamed to target.
+func createTemp(target string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(target), ".pkshim-report-*")
 }
 
 // write writes the report. If that cannot be done, the report goes to standard
 // error, so that it is not lost.
 func (o *reportFile) write(report *spec.Report) error {
-	if o.f == nil {
+	if o.name == "" {
 		return nil
 	}
 	b, err := json.MarshalIndent(report, "", "  ")
@@ -52,116 +88,38 @@ func (o *reportFile) write(report *spec.Report) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	b = append(b, '\n')
-	err = o.finish(b)
+	if o.target != "" {
+		err = replace(o.target, b)
+	} else if _, err = o.stream.Write(b); o.name != "-" && err == nil {
+		err = o.stream.Close()
+	}
 	if err != nil {
-		if o.temp != "" {
-			os.Remove(o.temp)
-		}
 		note(string(b))
 		return fmt.Errorf("write the report to %s: %w (it is above instead)", o.name, err)
 	}
 	return nil
 }
 
-func (o *reportFile) finish(b []byte) error {
-	if _, err := o.f.Write(b); err != nil {
+// replace puts a new file with that content in place of target.
+func replace(target string, content []byte) (err error) {
+	f, err := createTemp(target)
+	if err != nil {
 		return err
 	}
-	if o.name == "-" {
-		return nil
-	}
-	if o.temp == "" {
-		return o.f.Close()
-	}
-	if err := o.f.Chmod(0o644 &^ umask()); err != nil {
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if err := o.f.Close(); err != nil {
+	if err := f.Chmod(0o644 &^ umask()); err != nil {
 		return err
 	}
-	return os.Rename(o.temp, o.name)
-}
-
-// summary is the report for people, a line for the end and one for each thing
-// that was measured.
-func summary(r *spec.Report) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "pkshim: %s: %s", r.ID, outcome(r))
-	if r.StartedAt != nil && r.ExitedAt != nil {
-		fmt.Fprintf(&b, " after %s", r.ExitedAt.Sub(*r.StartedAt).Round(time.Millisecond))
+	if err := f.Close(); err != nil {
+		return err
 	}
-	fmt.Fprintf(&b, ", held by %s\n", r.Mechanism)
-	if s := r.Stats; s != nil {
-		if s.CPU != nil {
-			row(&b, "cpu", "used", usec(s.CPU.UsageUsec), "user", usec(s.CPU.UserUsec), "system", usec(s.CPU.SystemUsec), "throttled", usec(s.CPU.ThrottledUsec))
-		}
-		if s.Memory != nil {
-			row(&b, "memory", "peak", size(s.Memory.Peak), "swap peak", size(s.Memory.SwapPeak))
-		}
-		if s.Pids != nil {
-			row(&b, "pids", "peak", count(s.Pids.Peak), "refused", count(s.Pids.Refused))
-		}
-		if s.IO != nil {
-			row(&b, "io", "read", size(s.IO.ReadBytes), "written", size(s.IO.WriteBytes))
-		}
-	}
-	if r.Leftovers.Killed != nil && *r.Leftovers.Killed > 0 {
-		fmt.Fprintf(&b, "  leftovers  %d killed\n", *r.Leftovers.Killed)
-	}
-	return b.String()
-}
-
-func outcome(r *spec.Report) string {
-	text := strings.ReplaceAll(string(r.Exit.Reason), "_", " ")
-	switch {
-	case r.Exit.Code != nil:
-		text += fmt.Sprintf(", code %d", *r.Exit.Code)
-	case r.Exit.Signal != nil:
-		text += ", " + r.Exit.SignalName
-	}
-	return text
-}
-
-// row prints the pairs that have a value.
-func row(b *strings.Builder, title string, pairs ...string) {
-	var parts []string
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			parts = append(parts, pairs[i]+" "+pairs[i+1])
-		}
-	}
-	if len(parts) > 0 {
-		fmt.Fprintf(b, "  %-10s %s\n", title, strings.Join(parts, ", "))
-	}
-}
-
-func usec(n *uint64) string {
-	if n == nil {
-		return ""
-	}
-	return (time.Duration(*n) * time.Microsecond).Round(100 * time.Microsecond).String()
-}
-
-func count(n *uint64) string {
-	if n == nil {
-		return ""
-	}
-	return fmt.Sprint(*n)
-}
-
-func size(n *uint64) string {
-	if n == nil {
-		return ""
-	}
-	v, unit := float64(*n), "B"
-	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if v < 1024 {
-			break
-		}
-		v, unit = v/1024, u
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", *n)
-	}
-	return fmt.Sprintf("%.1f %s", v, unit)
+	return os.Rename(f.Name(), target)
 }

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -28,13 +27,13 @@ func runCommand() *cli.Command {
 			"killed it, 124 after --timeout, 125 if pkshim could not do what was asked, 126 if\n" +
 			"the program cannot be executed and 127 if it was not found.",
 		Flags: append(specFlags(),
-			&cli.DurationFlag{Name: "timeout", Usage: "end the whole tree after `TIME`, such as 30s"},
-			&cli.DurationFlag{Name: "grace", Value: 5 * time.Second, Usage: "time between SIGTERM and SIGKILL"},
-			&cli.StringFlag{Name: "id", Usage: "name of the run"},
-			&cli.StringFlag{Name: "slice", Usage: "systemd slice of the unit"},
-			&cli.StringFlag{Name: "mechanism", Value: "auto", Usage: "auto, systemd, cgroupfs or pgroup"},
+			&cli.DurationFlag{Name: "timeout", Usage: "end the whole tree after `TIME`, such as 30s", DefaultText: "never"},
+			&cli.DurationFlag{Name: "grace", Value: 5 * time.Second, Usage: "`TIME` between SIGTERM and SIGKILL"},
+			&cli.StringFlag{Name: "id", Usage: "`NAME` of the run", DefaultText: "random"},
+			&cli.StringFlag{Name: "slice", Usage: "systemd `SLICE` of the unit", DefaultText: "the manager's"},
+			&cli.StringFlag{Name: "mechanism", Value: "auto", Usage: "`HOW` to hold the tree: auto, systemd, cgroupfs or pgroup"},
 			&cli.StringFlag{Name: "report", Usage: "write the report as JSON to `FILE`, - for standard output"},
-			&cli.BoolFlag{Name: "stats", Usage: "print a summary to standard error"},
+			&cli.BoolFlag{Name: "stats", Usage: "print a summary to standard error", DisableDefaultText: true},
 		),
 		Action: runAction,
 	}
@@ -92,15 +91,15 @@ func specOf(c *cli.Context) (*spec.Spec, error) {
 	case hasCommand && len(command) == 0:
 		return nil, errors.New("no command after --")
 	case hasCommand:
-		s = spec.New(command)
+		s, err = commandSpec(c, command)
 	case len(before) != 1:
-		return nil, fmt.Errorf("want one SPEC, or a command after --: see pkshim run --help")
+		return nil, errors.New("want one SPEC, or a command after --: see pkshim run --help")
 	default:
-		if s, err = loadSpec(before[0]); err != nil {
-			return nil, err
+		if s, err = loadSpec(before[0]); err == nil {
+			err = applyFlags(c, s, nil)
 		}
 	}
-	if err := applyFlags(c, s); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return s, s.Validate()
@@ -147,10 +146,7 @@ func runOptions(c *cli.Context, s *spec.Spec) (*runtime.Options, error) {
 // that for SIGHUP and SIGINT alone: its runtime takes over the others before
 // any code of ours runs.
 func listen(signals chan<- os.Signal) {
-	for _, sig := range []os.Signal{
-		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
-	} {
+	for _, sig := range forWorkload {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}

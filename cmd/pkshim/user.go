@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 func lookupUser(text string) (*specs.User, error) {
 	name, group, hasGroup := strings.Cut(text, ":")
 	if name == "" || hasGroup && group == "" {
-		return nil, fmt.Errorf("want USER or USER:GROUP")
+		return nil, errors.New("want USER or USER:GROUP")
 	}
 	u := &specs.User{}
 	known, err := findUser(name, &u.UID)
@@ -27,7 +28,7 @@ func lookupUser(text string) (*specs.User, error) {
 		u.GID, err = findGroup(group)
 		return u, err
 	case known == nil:
-		return nil, fmt.Errorf("user %s is not in the user database, so its group is not known: name it, --user %s:GROUP", name, name)
+		return nil, fmt.Errorf("not in the user database, so that its group is not known: name it, --user %s:GROUP", name)
 	}
 	if u.GID, err = id(known.Gid); err != nil {
 		return nil, err
@@ -51,8 +52,11 @@ func lookupUser(text string) (*specs.User, error) {
 // findUser gives the number of a user, and the entry if there is one.
 func findUser(name string, uid *uint32) (known *user.User, err error) {
 	if !number(name) {
-		if known, err = user.Lookup(name); err != nil {
-			return nil, fmt.Errorf("unknown user %s", name)
+		known, err = user.Lookup(name)
+		if unknown := (user.UnknownUserError)(""); errors.As(err, &unknown) {
+			return nil, errors.New("unknown user")
+		} else if err != nil {
+			return nil, err
 		}
 		*uid, err = id(known.Uid)
 		return known, err
@@ -61,7 +65,7 @@ func findUser(name string, uid *uint32) (known *user.User, err error) {
 		return nil, err
 	}
 	known, err = user.LookupId(name)
-	if _, unknown := err.(user.UnknownUserIdError); unknown {
+	if unknown := (user.UnknownUserIdError)(0); errors.As(err, &unknown) {
 		return nil, nil
 	}
 	return known, err
@@ -72,8 +76,10 @@ func findGroup(name string) (uint32, error) {
 		return id(name)
 	}
 	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, fmt.Errorf("unknown group %s", name)
+	if unknown := (user.UnknownGroupError)(""); errors.As(err, &unknown) {
+		return 0, fmt.Errorf("unknown group %q", name)
+	} else if err != nil {
+		return 0, err
 	}
 	return id(g.Gid)
 }

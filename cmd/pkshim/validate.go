@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,6 +11,12 @@ import (
 
 // codeInvalid is the exit code of `pkshim validate` for a spec with problems.
 const codeInvalid = 1
+
+// A problemList is the document of validate --json.
+type problemList struct {
+	Version  int           `json:"version"`
+	Problems spec.Problems `json:"problems"`
+}
 
 func validateCommand() *cli.Command {
 	return &cli.Command{
@@ -45,13 +49,7 @@ func validateAction(c *cli.Context) error {
 		if problems == nil {
 			problems = spec.Problems{}
 		}
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		err := enc.Encode(struct {
-			Version  int           `json:"version"`
-			Problems spec.Problems `json:"problems"`
-		}{1, problems})
-		if err != nil {
+		if err := printJSON(problemList{1, problems}); err != nil {
 			return err
 		}
 	} else {

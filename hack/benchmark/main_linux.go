@@ -1,10 +1,10 @@
 // Command benchmark measures pkshim beside its peers. hack/bench builds it and
-// runs it on a test host, as root and in a delegated unit of its own.
+// runs it on a test host, as root, in a delegated unit of its own.
 //
 //	benchmark [-n ROUNDS] [-o FILE] PART...
 //
-// What is compared is run by turns, in one process on one host: only the ratios
-// mean something elsewhere. A target that is missed is printed and is no
+// What is compared takes turns in one process on one host: only the ratios
+// mean something elsewhere. A target that is missed is printed and is not a
 // failure; what could not be measured is both.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -35,18 +36,18 @@ var parts = map[string]func(*bench) error{
 // A bench is one run of this program.
 type bench struct {
 	rounds  int
-	samples *csv.Writer // nil if nobody wants them
-	dir     string      // for bundles
-	bundles map[string]string
-	own     string // the cgroup of this process
-	ids     int
+	samples *csv.Writer
+	own     string            // the cgroup of this process
+	dir     string            // for bundles
+	bundles map[string]string // by content
+	ids     int               // names given to runs
 }
 
 func main() {
 	rounds := flag.Int("n", 300, "rounds of each comparison")
 	samples := flag.String("o", "", "write every sample to `FILE` as CSV")
 	flag.Parse()
-	// One thread does it all, and nothing but a child's end interrupts it.
+	// Nothing but a child's end interrupts the thread that measures.
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
 	if err := run(*rounds, *samples, flag.Args()); err != nil {
@@ -61,19 +62,17 @@ func run(rounds int, samples string, names []string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
+	out := io.Discard
 	if samples != "" {
 		f, err := os.Create(samples)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		b.samples = csv.NewWriter(f)
-		defer func() {
-			b.samples.Flush()
-			err = errors.Join(err, b.samples.Error())
-		}()
-		b.samples.Write([]string{"part", "round", "command", "wall_ns", "cpu_ns", "maxrss_kib"})
+		out = f
 	}
+	b.samples = csv.NewWriter(out)
+	b.samples.Write([]string{"part", "round", "command", "wall_ns", "cpu_ns", "maxrss_kib"})
 	if err := b.enterLeaf(); err != nil {
 		return err
 	}
@@ -90,44 +89,55 @@ func run(rounds int, samples string, names []string) (err error) {
 		}
 	}
 	fmt.Printf("\nload %s\n", load())
-	return errors.Join(errs...)
+	b.samples.Flush()
+	return errors.Join(append(errs, b.samples.Error())...)
 }
 
-// enterLeaf moves this process to a leaf of its cgroup: next to it there is
-// room for the peers' cgroups, with controllers if the host has any.
+// mount is where the test hosts have cgroup v2.
+const mount = "/sys/fs/cgroup"
+
+// enterLeaf moves this process to a leaf of its cgroup: beside it there is room
+// for the peers' cgroups.
 func (b *bench) enterLeaf() error {
 	top, err := ownCgroup()
 	if err != nil {
 		return err
 	}
 	b.own = top + "/bench"
-	dir := mount + b.own
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(mount+b.own, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(dir+"/cgroup.procs", []byte("0"), 0)
+	return os.WriteFile(mount+b.own+"/cgroup.procs", []byte("0"), 0)
 }
 
-// top is the cgroup that is ours to divide.
-func (b *bench) top() string { return strings.TrimSuffix(b.own, "/bench") }
-
-// mount is where the test hosts have cgroup v2.
-const mount = "/sys/fs/cgroup"
+// beside is the path of a cgroup next to this process's.
+func (b *bench) beside(name string) string {
+	return strings.TrimSuffix(b.own, "bench") + name
+}
 
 func ownCgroup() (string, error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(string(text)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return strings.TrimSuffix(path, "\n"), nil
-		}
+	path, ok := unifiedPath(string(text))
+	if !ok {
+		return "", errors.New("/proc/self/cgroup: no cgroup v2")
 	}
-	return "", errors.New("/proc/self/cgroup: no cgroup v2")
+	return path, nil
 }
 
-// host says what the numbers were measured on.
+// unifiedPath finds the cgroup v2 path in /proc/PID/cgroup (cgroups(7)).
+func unifiedPath(text string) (string, bool) {
+	for line := range strings.Lines(text) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSuffix(path, "\n"), true
+		}
+	}
+	return "", false
+}
+
+// host says where this was measured.
 func host() string {
 	var uts unix.Utsname
 	unix.Uname(&uts)
@@ -138,15 +148,15 @@ func host() string {
 		out, err := exec.Command(program, "--version").Output()
 		line, _, _ := strings.Cut(string(out), "\n")
 		if err != nil {
-			line = fmt.Sprintf("no %s (%v)", program, err)
+			line = fmt.Sprintf("no %s: %v", program, err)
 		}
 		words = append(words, line)
 	}
-	return strings.Join(append(words, "load "+load()), ", ")
+	return strings.Join(append(words, "load "+load()), "; ")
 }
 
-// load is the number of runnable processes, averaged over 1, 5 and 15 minutes:
-// of this run, and of whatever else keeps the machine busy.
+// load is the average number of busy processes over 1, 5 and 15 minutes: this
+// run's, and those of whatever else the machine does.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -1,93 +1,165 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// A peer is a way to run one workload to its end.
+// A workload is what every peer runs.
+type workload struct {
+	args   []string
+	memory int64 // limit in bytes, 0: none
+}
+
+// nothing is the workload whose cost is only that of running it.
+var nothing = workload{args: []string{"true"}}
+
+// A peer is a way to run a workload to its end.
 type peer struct {
 	name string
-	// most is the part of this peer's median that pkshim's may be; 0: no target.
+	// most is what pkshim's median may be of this peer's; 0: there is no target.
 	most float64
-	// group is what the path of the workload's cgroup contains; "": it stays in ours.
+	// group is a part of the path of the cgroup that the peer makes for the
+	// workload; "": it makes none.
 	group string
-	// command is the command line for a workload. {id} stands for a name of the
-	// run that was not used before.
-	command func(b *bench, workload []string) ([]string, error)
+	// command is the command line of one run, id a name not used before.
+	command func(b *bench, id string, w workload) ([]string, error)
 }
 
 var (
-	bare = peer{name: "fork and exec", command: func(_ *bench, w []string) ([]string, error) { return w, nil }}
-
-	pkshimCgroupfs = pkshim("cgroupfs", "/pkshim-")
-	pkshimSystemd  = pkshim("systemd", ".scope")
-	pkshimPgroup   = pkshim("pgroup", "")
-
-	crunCgroupfs = bundled("crun", "", "/peer")
-	runcCgroupfs = bundled("runc", "", "/peer")
-	crunSystemd  = bundled("crun", "--systemd-cgroup", ".scope")
-	runcSystemd  = bundled("runc", "--systemd-cgroup", ".scope")
-
-	systemdRun = peer{name: "systemd-run --scope", group: ".scope", command: func(_ *bench, w []string) ([]string, error) {
-		return append([]string{"systemd-run", "--scope", "--quiet"}, w...), nil
+	bare = peer{name: "fork and exec", command: func(_ *bench, _ string, w workload) ([]string, error) {
+		return w.args, nil
+	}}
+	systemdRun = peer{name: "systemd-run --scope", group: ".scope", command: func(_ *bench, _ string, w workload) ([]string, error) {
+		command := []string{"systemd-run", "--scope", "--quiet"}
+		if w.memory > 0 {
+			command = append(command, fmt.Sprintf("--property=MemoryMax=%d", w.memory))
+		}
+		return append(command, w.args...), nil
 	}}
 )
 
 func pkshim(mechanism, group string) peer {
-	return peer{name: "pkshim " + mechanism, group: group, command: func(_ *bench, w []string) ([]string, error) {
-		return append([]string{"./pkshim", "run", "--mechanism", mechanism, "--"}, w...), nil
+	return peer{name: "pkshim " + mechanism, group: group, command: func(_ *bench, _ string, w workload) ([]string, error) {
+		command := []string{"./pkshim", "run", "--mechanism", mechanism}
+		if w.memory > 0 {
+			command = append(command, "--memory", strconv.FormatInt(w.memory, 10))
+		}
+		return append(append(command, "--"), w.args...), nil
 	}}
 }
 
-// bundled is an OCI runtime that is asked for what pkshim gives: a process of
-// the host's in a cgroup of its own, without namespaces.
-func bundled(program, flag, group string) peer {
-	return peer{name: strings.TrimSpace(program + " " + flag), group: group, command: func(b *bench, w []string) ([]string, error) {
-		path := ""
-		if flag == "" {
-			path = b.top() + group
-		}
-		bundle, err := b.bundle(path, w)
-		if err != nil {
-			return nil, err
-		}
-		command := []string{program}
-		if flag != "" {
-			command = append(command, flag)
-		}
-		return append(command, "run", "--bundle", bundle, "{id}"), nil
+// runtimeFS and runtimeSystemd are an OCI runtime that is asked for what pkshim
+// does: run a process of this host, without namespaces, in a cgroup of its own.
+func runtimeFS(program string) peer {
+	return peer{name: program + " run", group: "/peer", command: func(b *bench, id string, w workload) ([]string, error) {
+		bundle, err := b.bundle(b.beside("peer"), w)
+		return []string{program, "run", "--bundle", bundle, id}, err
 	}}
 }
 
-// bundle writes the bundle of a workload. crun wants even the empty lists.
-func (b *bench) bundle(cgroup string, workload []string) (string, error) {
+func runtimeSystemd(program string) peer {
+	return peer{name: program + " --systemd-cgroup run", group: ".scope", command: func(b *bench, id string, w workload) ([]string, error) {
+		bundle, err := b.bundle("", w)
+		return []string{program, "--systemd-cgroup", "run", "--bundle", bundle, id}, err
+	}}
+}
+
+// than sets the target.
+func (p peer) than(most float64) peer {
+	p.most = most
+	return p
+}
+
+// line is the command line of one run, its program looked up.
+func (p *peer) line(b *bench, w workload) ([]string, error) {
+	b.ids++
+	line, err := p.command(b, fmt.Sprintf("bench-%d", b.ids), w)
+	if err != nil {
+		return nil, err
+	}
+	line[0], err = exec.LookPath(line[0])
+	return line, err
+}
+
+// bundle writes the bundle of a workload, once. crun wants even the lists that
+// are empty.
+func (b *bench) bundle(cgroup string, w workload) (string, error) {
 	type object = map[string]any
+	resources := object{}
+	if w.memory > 0 {
+		resources["memory"] = object{"limit": w.memory}
+	}
 	config, err := json.Marshal(object{
 		"ociVersion": "1.0.2",
 		"process": object{
-			"user": object{"uid": 0, "gid": 0}, "args": workload, "cwd": "/", "env": []string{"PATH=" + os.Getenv("PATH")},
+			"user": object{"uid": 0, "gid": 0}, "cwd": "/", "args": w.args, "env": []string{"PATH=" + os.Getenv("PATH")},
 		},
 		"root":   object{"path": "/"},
-		"mounts": []string{},
-		"linux":  object{"cgroupsPath": cgroup, "namespaces": []string{}, "resources": b.resources()},
+		"mounts": []any{},
+		"linux":  object{"cgroupsPath": cgroup, "namespaces": []any{}, "resources": resources},
 	})
 	if err != nil {
 		return "", err
 	}
-	if dir, ok := b.bundles[string(config)]; ok {
-		return dir, nil
+	dir, ok := b.bundles[string(config)]
+	if !ok {
+		dir = filepath.Join(b.dir, strconv.Itoa(len(b.bundles)))
+		b.bundles[string(config)] = dir
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return "", err
+		}
+		err = os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644)
 	}
-	dir := filepath.Join(b.dir, fmt.Sprint(len(b.bundles)))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return "", err
+	return dir, err
+}
+
+// check makes sure that the peer does what it is measured for, so that none is
+// fast because it fails: it runs the workload in the cgroup it should, returns
+// its exit code and leaves no cgroup.
+func (p *peer) check(b *bench) error {
+	const code = 7
+	line, err := p.line(b, workload{args: []string{"sh", "-c", fmt.Sprintf("cat /proc/self/cgroup; exit %d", code)}})
+	if err != nil {
+		return err
 	}
-	b.bundles[string(config)] = dir
-	return dir, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644)
+	var stderr bytes.Buffer
+	c := exec.Command(line[0], line[1:]...)
+	c.Stderr = &stderr
+	out, err := c.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != code {
+		return fmt.Errorf("%q: want exit code %d, have %v: %s", line, code, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	cgroup, ok := unifiedPath(string(out))
+	switch {
+	case !ok:
+		return fmt.Errorf("%q: the workload did not print its cgroup but %q", line, out)
+	case p.group == "" && cgroup != b.own:
+		return fmt.Errorf("%q: the workload was in cgroup %s", line, cgroup)
+	case p.group == "":
+		return nil
+	case cgroup == b.own || !strings.Contains(cgroup, p.group):
+		return fmt.Errorf("%q: the workload was in cgroup %s: want one with %q", line, cgroup, p.group)
+	}
+	return gone(cgroup)
+}
+
+// gone waits for the end of a cgroup. systemd-run leaves its scope to systemd.
+func gone(cgroup string) error {
+	for wait := time.Millisecond; wait < 4*time.Second; wait *= 2 {
+		if _, err := os.Stat(mount + cgroup); errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		time.Sleep(wait)
+	}
+	return fmt.Errorf("cgroup %s was left behind", cgroup)
 }

@@ -3,7 +3,7 @@ package spawn
 import (
 	"fmt"
 	"os"
-	"os/signal"
+	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
@@ -110,20 +110,22 @@ func TestSignalMask(t *testing.T) {
 	}
 }
 
-// What Go ignores, and what it catches, is ignored by the child and default.
+// What this process ignores the child ignores; what it catches is default.
 func TestIgnoredSignals(t *testing.T) {
-	before := status(t, os.Getpid())["SigIgn"]
-	signal.Ignore(unix.SIGHUP, unix.SIGQUIT)
-	signal.Notify(make(chan os.Signal, 1), unix.SIGWINCH)
-	defer signal.Reset()
 	const hup, quit = 1 << (unix.SIGHUP - 1), 1 << (unix.SIGQUIT - 1)
-	if s := status(t, live(t, Command{}).Pid()); s["SigIgn"] != fmt.Sprintf("%016x", hup|quit) {
-		t.Errorf("SigIgn %s, was %s before HUP and QUIT were ignored", s["SigIgn"], before)
-	}
-	// Inherited: Go leaves HUP and INT as they were.
-	o := startIn(t, nil, &Command{Args: []string{"/bin/cat", "/proc/self/status"}})
-	if s := parseStatus(o.Output); s["SigIgn"] != fmt.Sprintf("%016x", hup) {
-		t.Errorf("SigIgn %s below a process that inherited the ignored HUP", s["SigIgn"])
+	cat := &Command{Args: []string{"/bin/cat", "/proc/self/status"}}
+	below := &Command{Args: []string{"/proc/self/exe", "helper:start", asJSON(t, cat)}, Env: []string{quickExit}}
+	for name, tt := range map[string]struct {
+		c    *Command
+		want uint64
+	}{
+		"ignored":   {cat, hup | quit},
+		"inherited": {below, hup}, // Go leaves HUP and INT as they were
+	} {
+		o := startInCmd(t, exec.Command("/proc/self/exe", "helper:ignore", asJSON(t, tt.c)), nil)
+		if s := parseStatus(o.Output); s["SigIgn"] != fmt.Sprintf("%016x", tt.want) {
+			t.Errorf("%s: SigIgn %s, want %x", name, s["SigIgn"], tt.want)
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ type call struct {
 	// next goes on to the following call after ENOENT, ENOTDIR and EACCES:
 	// one of several places where execvp(3) looks for a program.
 	next bool
+	// optional goes on after any error.
+	optional bool
 }
 
 // cloneArgs is struct clone_args of clone3(2), as of Linux 5.7.
@@ -41,11 +43,12 @@ type cloneArgs struct {
 // forkCalls makes a child that runs the list and, if the list ends or a call
 // fails, writes {index, errno} to the descriptor report and exits. The child
 // must not allocate, grow its stack or touch the scheduler: it is one thread
-// in a copy of a memory that had many.
+// in a copy of a memory that had many. A deaf child keeps every signal blocked,
+// as they are around the fork, from its birth on.
 //
 //go:norace
 //go:noinline
-func forkCalls(ca *cloneArgs, calls []call, report uintptr, failure *[2]uint64) (pid uintptr, errno syscall.Errno) {
+func forkCalls(ca *cloneArgs, calls []call, report uintptr, failure *[2]uint64, deaf bool) (pid uintptr, errno syscall.Errno) {
 	beforeFork()
 	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0)
 	if errno == unix.ENOSYS && ca.flags&unix.CLONE_INTO_CGROUP == 0 {
@@ -57,7 +60,9 @@ func forkCalls(ca *cloneArgs, calls []call, report uintptr, failure *[2]uint64) 
 		afterFork()
 		return pid, errno
 	}
-	afterForkInChild()
+	if !deaf {
+		afterForkInChild()
+	}
 	runCalls(calls, report, failure)
 	return 0, 0 // not reached
 }
@@ -76,7 +81,7 @@ func runCalls(calls []call, report uintptr, failure *[2]uint64) {
 		if c.keep {
 			kept = r
 		}
-		if e == 0 {
+		if e == 0 || c.optional {
 			continue
 		}
 		if e == unix.ENOENT || e == unix.ENOTDIR || e == unix.EACCES {

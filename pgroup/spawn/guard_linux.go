@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,10 @@ import (
 type Guard struct {
 	child *pidfd.FD
 	arm   *os.File // the owner's end of the socket, until Arm
+
+	mu      sync.Mutex
+	report  *os.File // until Ready
+	program *program
 }
 
 // AtOwnersEnd is what a guard does when its owner has died.
@@ -35,7 +40,8 @@ type AtOwnersEnd struct {
 	Args []string
 }
 
-// NewGuard starts a guard that is armed when NewGuard returns.
+// NewGuard starts a guard. From its birth it holds what it needs and is deaf to
+// signals; [Guard.Ready] says that it has let go of everything else.
 func NewGuard(do AtOwnersEnd) (*Guard, error) {
 	p := &program{}
 	defer p.release()
@@ -115,7 +121,14 @@ func NewBystander() (*Guard, error) {
 		return nil, err
 	}
 	p.awaitOwner()
-	return p.guard()
+	g, err := p.guard()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.Ready(context.Background()); err != nil {
+		return nil, errors.Join(err, g.Dismiss())
+	}
+	return g, nil
 }
 
 // Arm gives an anchor the cgroup.kill file of its group and returns when the
@@ -144,6 +157,9 @@ func (g *Guard) Dismiss() error {
 	if g.arm != nil {
 		g.arm.Close()
 	}
+	if g.report != nil {
+		g.report.Close()
+	}
 	child := g.child
 	g.child = nil
 	return end(context.Background(), child)
@@ -152,11 +168,14 @@ func (g *Guard) Dismiss() error {
 // detach makes the child deaf to signals and, with a session of its own, safe
 // from what is done to the owner's process group and terminal.
 func (p *program) detach(session bool) {
-	all := ^uint64(0)
-	p.add("block signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, ref(p, &all), 0, 8)
+	p.deaf = true
 	if session {
 		p.add("make a session", unix.SYS_SETSID)
 	}
+	// The kernel's OOM killer, which may come when the anchor's cgroup is full,
+	// goes by size, and a guard is as large as its owner. Lowering the score
+	// takes CAP_SYS_RESOURCE; without it this is left out.
+	p.oomScoreAdj(-1000, true)
 	name := []byte("pkshim-guard\x00")
 	p.add("set the name", unix.SYS_PRCTL, unix.PR_SET_NAME, ref(p, &name[0]))
 }
@@ -194,17 +213,30 @@ func (p *program) awaitOwner() {
 	p.add("wait for the owner's end", unix.SYS_PPOLL, ref(p, &unix.PollFd{Fd: 0, Events: unix.POLLIN}), 1, 0, 0, 0)
 }
 
-// guard forks the list and waits until the child holds what it needs.
+// guard forks the list.
 func (p *program) guard() (*Guard, error) {
 	child, report, err := p.fork(&cloneArgs{})
 	if err != nil {
 		return nil, fmt.Errorf("start a guard: %w", err)
 	}
-	defer report.Close()
-	if err := p.await(context.Background(), report); err != nil {
-		return nil, errors.Join(fmt.Errorf("start a guard: %w", err), end(context.Background(), child))
+	return &Guard{child: child, report: report, program: p}, nil
+}
+
+// Ready waits until the guard has put its descriptors in place and closed all
+// others. Its error means that the guard is of no use; it is to be dismissed.
+func (g *Guard) Ready(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.report == nil {
+		return nil
 	}
-	return &Guard{child: child}, nil
+	err := g.program.await(ctx, g.report)
+	g.report.Close()
+	g.report, g.program = nil, nil
+	if err != nil {
+		return fmt.Errorf("start a guard: %w", err)
+	}
+	return nil
 }
 
 // Pending reports whether signal sig was sent to the guard and is pending:

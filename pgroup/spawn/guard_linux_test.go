@@ -103,10 +103,25 @@ func newGuard(t *testing.T) (*Guard, Process) {
 	return g, member
 }
 
+// awaitChild waits until a child is stopped or continued.
+func awaitChild(t *testing.T, pid, options int) {
+	t.Helper()
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		err = unix.Waitid(unix.P_PID, pid, nil, options, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ended reports whether the process has ended, without waiting.
 func ended(t *testing.T, p Process) bool {
 	t.Helper()
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.(*pidfd.FD).File().Fd()), Events: unix.POLLIN}}, 0)
+	n, err := -1, error(unix.EINTR)
+	for err == unix.EINTR {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(p.(*pidfd.FD).File().Fd()), Events: unix.POLLIN}}, 0)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,9 +172,7 @@ func TestGuardIsDeaf(t *testing.T) {
 		if err := unix.Kill(pid, step.sig); err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Waitid(unix.P_PID, pid, nil, step.wait, nil); err != nil {
-			t.Fatal(err)
-		}
+		awaitChild(t, pid, step.wait)
 	}
 	for state := ""; !strings.HasPrefix(state, "S"); state = status(t, pid)["State"] {
 		if ended(t, g.Process()) {
@@ -243,9 +256,13 @@ func TestGuardErrors(t *testing.T) {
 		"no such directory":  {Dir: 1 << 20, Args: []string{"x"}},
 	} {
 		before := openFiles()
-		if g, err := NewGuard(do); err == nil {
-			t.Errorf("%s: no error", name)
+		g, err := NewGuard(do)
+		if err == nil {
+			err = g.Ready(context.Background())
 			g.Dismiss()
+		}
+		if err == nil {
+			t.Errorf("%s: no error", name)
 		}
 		if now := openFiles(); len(now) != len(before) {
 			t.Errorf("%s: descriptors are %q, were %q", name, now, before)
@@ -283,9 +300,7 @@ func TestArm(t *testing.T) {
 				if err := g.Process().Signal(unix.SIGSTOP); err != nil {
 					t.Fatal(err)
 				}
-				if err := unix.Waitid(unix.P_PID, g.Process().Pid(), nil, unix.WSTOPPED, nil); err != nil {
-					t.Fatal(err)
-				}
+				awaitChild(t, g.Process().Pid(), unix.WSTOPPED)
 			}
 			err = g.Arm(tt.ctx, tt.file)
 			if (err == nil) != tt.ok {

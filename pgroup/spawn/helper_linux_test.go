@@ -27,6 +27,10 @@ func helper(mode string, args []string) int {
 	switch mode {
 	case "start":
 		err = helpStart(args[0])
+	case "ignore":
+		signal.Ignore(unix.SIGHUP, unix.SIGQUIT)
+		signal.Notify(make(chan os.Signal, 1), unix.SIGWINCH)
+		err = helpStart(args[0])
 	case "owner":
 		err = helpOwner(args[0], args[1])
 	case "cleanup":

@@ -21,6 +21,8 @@ type program struct {
 	// readiness, and the one that closes the reading end, 0 if there is none.
 	ready, reader int
 
+	deaf bool // every signal stays blocked
+
 	closeAfterFork []int // descriptors that only the child needs
 }
 
@@ -82,9 +84,7 @@ func (c *Command) compile() (*program, error) {
 	}
 	p.stdio(c.Stdio)
 	p.scheduling(c)
-	if err := p.limits(c); err != nil {
-		return nil, err
-	}
+	p.limits(c)
 	if err := p.credentials(c); err != nil {
 		return nil, err
 	}

@@ -33,17 +33,9 @@ func (p *program) scheduling(c *Command) {
 
 // limits sets oom_score_adj and the rlimits, in this order: RLIMIT_NOFILE 0
 // would keep the file of the former from being opened.
-func (p *program) limits(c *Command) error {
+func (p *program) limits(c *Command) {
 	if c.OOMScoreAdj != nil {
-		path, err := p.str("/proc/self/oom_score_adj")
-		if err != nil {
-			return err
-		}
-		value := []byte(fmt.Sprint(*c.OOMScoreAdj))
-		name := fmt.Sprintf("set oom_score_adj to %d (lowering it needs CAP_SYS_RESOURCE)", *c.OOMScoreAdj)
-		at := unix.AT_FDCWD
-		p.add(name, unix.SYS_OPENAT, uintptr(at), path, unix.O_WRONLY|unix.O_CLOEXEC).keep = true
-		p.add(name, unix.SYS_WRITE, 0, ref(p, &value[0]), uintptr(len(value))).use = 1
+		p.oomScoreAdj(*c.OOMScoreAdj, false)
 	}
 	hasNofile := false
 	for _, r := range c.Rlimits {
@@ -53,7 +45,17 @@ func (p *program) limits(c *Command) error {
 	if soft, hard, ok := nofile.Original(); ok && !hasNofile {
 		p.rlimit(Rlimit{Type: unix.RLIMIT_NOFILE, Soft: soft, Hard: hard}, "restore the limit of open files")
 	}
-	return nil
+}
+
+// oomScoreAdj writes the score; optional: if that is allowed.
+func (p *program) oomScoreAdj(score int, optional bool) {
+	path, value := []byte("/proc/self/oom_score_adj\x00"), []byte(fmt.Sprint(score))
+	name := fmt.Sprintf("set oom_score_adj to %d (lowering it needs CAP_SYS_RESOURCE)", score)
+	at := unix.AT_FDCWD
+	open := p.add(name, unix.SYS_OPENAT, uintptr(at), ref(p, &path[0]), unix.O_WRONLY|unix.O_CLOEXEC)
+	open.keep, open.optional = true, optional
+	write := p.add(name, unix.SYS_WRITE, 0, ref(p, &value[0]), uintptr(len(value)))
+	write.use, write.optional = 1, optional
 }
 
 func (p *program) rlimit(r Rlimit, name string) {

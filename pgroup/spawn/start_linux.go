@@ -72,7 +72,7 @@ func (p *program) fork(ca *cloneArgs) (*pidfd.FD, *os.File, error) {
 	if p.reader > 0 {
 		p.calls[p.reader].args[0] = uintptr(r)
 	}
-	pid, errno := forkCalls(ca, p.calls, uintptr(w), failure)
+	pid, errno := forkCalls(ca, p.calls, uintptr(w), failure, p.deaf)
 	runtime.KeepAlive(p)
 	if errno != 0 {
 		unix.Close(r)
