@@ -19,7 +19,7 @@ func (r *run) account(exit *pidfd.Exit, waitErr error) {
 		r.warn("read the counters: %v", err)
 	}
 	if stats != nil && exit != nil {
-		fillFromRusage(stats, exit)
+		fillFromRusage(stats, exit, peakRSS())
 	}
 	r.report.Stats = stats
 	if stats != nil {
@@ -90,21 +90,23 @@ func oomKills(s *spec.Stats) uint64 {
 }
 
 // fillFromRusage gives the memory peak that no controller measured the one
-// number there is, under its own name.
-func fillFromRusage(s *spec.Stats, exit *pidfd.Exit) {
-	if s.Memory != nil && s.Memory.Peak != nil || exit.MaxRSS == 0 {
+// number there is, under its own name. It says nothing unless it is larger than
+// pkshim: a process begins as a copy of pkshim, and the kernel counts that.
+func fillFromRusage(s *spec.Stats, exit *pidfd.Exit, own uint64) {
+	if s.Memory != nil || exit.MaxRSS <= own {
 		return
 	}
-	if s.Memory == nil {
-		s.Memory = &spec.MemoryStats{}
-	}
-	peak := exit.MaxRSS
-	s.Memory.Peak = &peak
+	s.Memory = &spec.MemoryStats{Peak: &exit.MaxRSS}
 	if s.Sources == nil {
 		s.Sources = map[string]string{}
 	}
 	s.Sources["memory.peak"] = "waitid(2) ru_maxrss: the largest single process of those that were waited for"
-	delete(s.Unmeasured, "memory.peak")
+	if why, ok := s.Unmeasured["memory"]; ok {
+		delete(s.Unmeasured, "memory")
+		for _, n := range []string{"current", "swapCurrent", "swapPeak", "events"} {
+			s.Unmeasured["memory."+n] = why
+		}
+	}
 }
 
 // processName is comm, or "" if the process is gone.

@@ -51,3 +51,27 @@ func TestExitStatus(t *testing.T) {
 		})
 	}
 }
+
+func TestFillFromRusage(t *testing.T) {
+	const own = 8 << 20
+	tests := []struct {
+		name  string
+		stats spec.Stats
+		rss   uint64
+		want  bool
+	}{
+		{"larger than pkshim", spec.Stats{Unmeasured: map[string]string{"memory": "no controller"}}, own + 1, true},
+		{"no larger", spec.Stats{Unmeasured: map[string]string{"memory": "no controller"}}, own, false},
+		{"measured otherwise", spec.Stats{Memory: &spec.MemoryStats{}}, own + 1, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tt.stats
+			fillFromRusage(&s, &pidfd.Exit{MaxRSS: tt.rss}, own)
+			filled := s.Memory != nil && s.Memory.Peak != nil
+			if filled != tt.want || filled && (*s.Memory.Peak != tt.rss || s.Sources["memory.peak"] == "" || s.Unmeasured["memory.events"] == "") {
+				t.Errorf("%+v, %v, %v", s.Memory, s.Sources, s.Unmeasured)
+			}
+		})
+	}
+}
