@@ -101,18 +101,6 @@ func parseSingle(file string, data []byte) (uint64, error) {
 	return value, nil
 }
 
-// parseNames reads a space separated list of names: cgroup.controllers and
-// cgroup.subtree_control.
-func parseNames(file string, data []byte) ([]string, error) {
-	names := strings.Fields(string(data))
-	for _, name := range names {
-		if strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' }) {
-			return nil, &ParseError{file, 0, fmt.Errorf("%q is not a controller's name", name)}
-		}
-	}
-	return names, nil
-}
-
 // parsePressure reads cpu.pressure, memory.pressure or io.pressure. The full
 // line is absent for the CPU before Linux 5.13.
 // https://docs.kernel.org/accounting/psi.html

@@ -1,7 +1,6 @@
 package cgroups
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -34,49 +33,6 @@ func parseMembership(data []byte) (cgroup string, deleted, ok bool, err error) {
 		return name, deleted, true, nil
 	}
 	return "", false, false, nil
-}
-
-// A procStat is what is needed of /proc/PID/stat. A process is the same one
-// only if Pid and StartTime are: a number is given again, a moment is not.
-type procStat struct {
-	Pid       int
-	Comm      string // at most 15 bytes, any but NUL
-	State     byte   // 'R', 'S', 'D', 'Z', 'T', 't', 'X', 'I'
-	Ppid      int
-	StartTime uint64 // clock ticks after boot, field 22
-}
-
-// parseProcStat reads /proc/PID/stat (proc_pid_stat(5)). The name of the
-// program is its own choice, parentheses, blanks and newlines included: it
-// ends at the last parenthesis of the file, behind which there are numbers only.
-func parseProcStat(data []byte) (procStat, error) {
-	const file = "/proc/PID/stat"
-	bad := func(what string) (procStat, error) {
-		return procStat{}, &ParseError{file, 0, errors.New(what)}
-	}
-	first, last := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
-	if first < 2 || last < first || data[first-1] != ' ' {
-		return bad("no program name in parentheses")
-	}
-	fields := strings.Fields(string(data[last+1:])) // from field 3
-	if len(fields) < 20 {
-		return bad(fmt.Sprintf("%d fields behind the program name", len(fields)))
-	}
-	if len(fields[0]) != 1 {
-		return bad(fmt.Sprintf("state %q", fields[0]))
-	}
-	s := procStat{Comm: string(data[first+1 : last]), State: fields[0][0]}
-	var errs [3]error
-	s.Pid, errs[0] = strconv.Atoi(string(data[:first-1]))
-	s.Ppid, errs[1] = strconv.Atoi(fields[1])
-	s.StartTime, errs[2] = parseKernelNumber(fields[19])
-	if err := errors.Join(errs[:]...); err != nil {
-		return procStat{}, &ParseError{file, 0, err}
-	}
-	if s.Pid <= 0 || s.Ppid < 0 {
-		return bad("process ID below 1")
-	}
-	return s, nil
 }
 
 // A Mount is a place where cgroup v2 is mounted.

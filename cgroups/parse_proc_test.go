@@ -36,32 +36,6 @@ func TestParseMembership(t *testing.T) {
 const initStat = "1 (process_api) S 0 0 0 0 -1 4194560 36172 1959076 0 339 124 524 2795 1161 10 -10 13 0 24 47177728 3991 " +
 	"18446744073709551615 1 1 0 0 0 0 0 4096 1256 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 
-func TestParseProcStat(t *testing.T) {
-	_, numbers, _ := strings.Cut(initStat, ")")
-	for _, comm := range []string{"process_api", "a b", "a) R 5 (b", "))", "(", "", "x\ny", "a) S 0 0 0", "\xff\xfe", "tmux: server"} {
-		got, err := parseProcStat([]byte("1 (" + comm + ")" + numbers))
-		if want := (procStat{Pid: 1, Comm: comm, State: 'S', Ppid: 0, StartTime: 24}); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", comm, got, err)
-		}
-	}
-	zombie := "4242 (sh) Z 17 4242 4242 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 987654321 0 0 18446744073709551615\n"
-	if got, err := parseProcStat([]byte(zombie)); err != nil || got != (procStat{4242, "sh", 'Z', 17, 987654321}) {
-		t.Errorf("zombie: %+v, %v", got, err)
-	}
-	for _, bad := range []string{
-		"", "1", "1 (a", "1 a) S", "(a) S" + numbers, "1(a)" + numbers, "1 (a)", "1 (a) S 0 0",
-		"x (a)" + numbers, "0 (a)" + numbers, "-1 (a)" + numbers, strings.Replace(initStat, " S 0", " SS 0", 1),
-		strings.Replace(initStat, " S 0", " S x", 1), strings.Replace(initStat, " S 0", " S -1", 1),
-		strings.Replace(initStat, " 24 ", " -24 ", 1),
-	} {
-		got, err := parseProcStat([]byte(bad))
-		var parse *ParseError
-		if !errors.As(err, &parse) {
-			t.Errorf("%q: %+v, %v", bad, got, err)
-		}
-	}
-}
-
 // Lines of mountinfo on real hosts.
 const (
 	rootMount   = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
@@ -156,13 +130,6 @@ func FuzzParseMembership(f *testing.F) {
 		if ok && !strings.HasPrefix(path, "/") {
 			return errors.New("relative path")
 		}
-		return err
-	})
-}
-
-func FuzzParseProcStat(f *testing.F) {
-	fuzzFile(f, []string{initStat, "1 (a) R 5 (b) S 0", "1 ()"}, func(data []byte) error {
-		_, err := parseProcStat(data)
 		return err
 	})
 }

@@ -99,21 +99,6 @@ func TestParseSingle(t *testing.T) {
 	}
 }
 
-func TestParseNames(t *testing.T) {
-	got, err := parseNames("cgroup.controllers", []byte("cpuset cpu io memory hugetlb pids rdma misc perf_event\n"))
-	if err != nil || len(got) != 9 || got[8] != "perf_event" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if got, err := parseNames("cgroup.controllers", []byte("\n")); err != nil || len(got) != 0 {
-		t.Errorf("none: %q, %v", got, err)
-	}
-	for _, bad := range []string{"+cpu\n", "cpu,io\n", "CPU\n", "../x\n", "cpu\x00\n"} {
-		if got, err := parseNames("cgroup.controllers", []byte(bad)); err == nil {
-			t.Errorf("%q: %q", bad, got)
-		}
-	}
-}
-
 func TestParsePressure(t *testing.T) {
 	got, err := parsePressure("cpu.pressure", []byte(cpuPressure))
 	want := &spec.Pressure{
@@ -173,13 +158,6 @@ func FuzzParseNested(f *testing.F) {
 func FuzzParseSingle(f *testing.F) {
 	fuzzFile(f, []string{"max\n", "0\n", "-1"}, func(data []byte) error {
 		_, err := parseSingle("memory.max", data)
-		return err
-	})
-}
-
-func FuzzParseNames(f *testing.F) {
-	fuzzFile(f, []string{"cpuset cpu io memory\n", "\n", "+cpu"}, func(data []byte) error {
-		_, err := parseNames("cgroup.controllers", data)
 		return err
 	})
 }

@@ -8,7 +8,9 @@
 // itself: no throw-away threads, no ptrace stop, no second program. The parent
 // does not share memory with the child (no CLONE_VFORK), so a child born into
 // a frozen cgroup stops the child alone and not the Go runtime of the parent.
-// The price is the copy of the page tables, about 0.2 ms.
+// The price is the copy of the page tables and the faults on the pages that the
+// parent writes next: a start takes about twice as long as os.StartProcess, some
+// tenths of a millisecond more (BenchmarkStart).
 //
 // The same primitive makes a [Guard]: a process of a few system calls that
 // outlives its owner and ends a group.
