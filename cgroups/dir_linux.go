@@ -85,15 +85,30 @@ func (d *dir) has(name string) bool {
 	return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
 }
 
-// read returns a whole file. After the cgroup is gone the error is ENODEV.
+// read returns a whole file. After the cgroup is gone the error is ENODEV. It
+// makes no os.File, whose care for pollers costs more than the read.
 func (d *dir) read(name string) ([]byte, error) {
 	fd, err := d.open(name, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), filepath.Join(d.path, name))
-	defer f.Close()
-	return io.ReadAll(f)
+	defer unix.Close(fd)
+	data := make([]byte, 0, 512)
+	for {
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "read", Path: filepath.Join(d.path, name), Err: err}
+		case n == 0:
+			return data, nil
+		}
+		data = data[:len(data)+n]
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+	}
 }
 
 // write gives value to a file in one write, as the kernel wants it; it never
@@ -232,6 +247,10 @@ func (d *dir) awaitEmpty(ctx context.Context) error {
 		if isGone(err) {
 			return nil
 		}
+		return err
+	}
+	if empty, err := emptyNow(fd); empty || err != nil {
+		unix.Close(fd)
 		return err
 	}
 	f := os.NewFile(uintptr(fd), filepath.Join(d.path, "cgroup.events"))

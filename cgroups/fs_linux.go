@@ -79,7 +79,10 @@ func New(ctx context.Context, o FSOptions) (_ *Group, err error) {
 	if err := o.arm(g, parent, name, chain); err != nil {
 		return nil, err
 	}
-	g.destroy = func(ctx context.Context) error { return errors.Join(g.guard.Dismiss(), remove(ctx)) }
+	g.destroy = func(ctx context.Context) error {
+		g.guard.Stop() // its end takes as long as the removal
+		return errors.Join(remove(ctx), g.guard.Dismiss())
+	}
 	return g, nil
 }
 

@@ -26,7 +26,7 @@ type Guard struct {
 	arm   *os.File // the owner's end of the socket, until Arm
 
 	mu      sync.Mutex
-	report  *os.File // until Ready
+	report  int // until Ready, then -1
 	program *program
 }
 
@@ -149,6 +149,13 @@ func (g *Guard) Arm(ctx context.Context, killFile string) error {
 // Process refers to the guard itself.
 func (g *Guard) Process() *pidfd.FD { return g.child }
 
+// Stop begins to end the guard, without effect on the group.
+func (g *Guard) Stop() {
+	if g != nil && g.child != nil {
+		_ = g.child.Signal(unix.SIGKILL) // Dismiss does it again, and tells
+	}
+}
+
 // Dismiss ends the guard without effect on the group. It can be called again.
 func (g *Guard) Dismiss() error {
 	if g == nil || g.child == nil {
@@ -157,9 +164,12 @@ func (g *Guard) Dismiss() error {
 	if g.arm != nil {
 		g.arm.Close()
 	}
-	if g.report != nil {
-		g.report.Close()
+	g.mu.Lock()
+	if g.report >= 0 {
+		unix.Close(g.report)
+		g.report = -1
 	}
+	g.mu.Unlock()
 	child := g.child
 	g.child = nil
 	return end(context.Background(), child)
@@ -227,12 +237,11 @@ func (p *program) guard() (*Guard, error) {
 func (g *Guard) Ready(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.report == nil {
+	if g.report < 0 {
 		return nil
 	}
 	err := g.program.await(ctx, g.report)
-	g.report.Close()
-	g.report, g.program = nil, nil
+	g.report, g.program = -1, nil
 	if err != nil {
 		return fmt.Errorf("start a guard: %w", err)
 	}

@@ -42,7 +42,6 @@ func (c *Command) Start(ctx context.Context) (Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer report.Close()
 	if err := p.await(ctx, report); err != nil {
 		return nil, errors.Join(err, end(ctx, child))
 	}
@@ -51,7 +50,7 @@ func (c *Command) Start(ctx context.Context) (Process, error) {
 
 // fork clones the child that runs the list. What the child has to say comes
 // from the returned pipe: nothing if it executed a program.
-func (p *program) fork(ca *cloneArgs) (*pidfd.FD, *os.File, error) {
+func (p *program) fork(ca *cloneArgs) (_ *pidfd.FD, report int, _ error) {
 	fd, failure := new(int32), new([2]uint64)
 	ca.flags |= unix.CLONE_PIDFD
 	ca.pidfd = uint64(ref(p, fd)) // on the heap: the stack may move before the call
@@ -65,7 +64,7 @@ func (p *program) fork(ca *cloneArgs) (*pidfd.FD, *os.File, error) {
 	defer syscall.ForkLock.Unlock()
 	r, w, err := reportPipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, -1, err
 	}
 	defer unix.Close(w)
 	p.calls[p.ready].args[0] = uintptr(w)
@@ -76,16 +75,16 @@ func (p *program) fork(ca *cloneArgs) (*pidfd.FD, *os.File, error) {
 	runtime.KeepAlive(p)
 	if errno != 0 {
 		unix.Close(r)
-		return nil, nil, &StartError{Step: cloneStep(ca), Err: os.NewSyscallError("clone3", errno)}
+		return nil, -1, &StartError{Step: cloneStep(ca), Err: os.NewSyscallError("clone3", errno)}
 	}
 	child, err := pidfd.New(int(*fd), int(pid))
 	if err != nil {
 		unix.Close(r)
 		unix.Kill(int(pid), unix.SIGKILL) // the number is the child's until it is waited for
 		unix.Wait4(int(pid), nil, 0, nil)
-		return nil, nil, err
+		return nil, -1, err
 	}
-	return child, os.NewFile(uintptr(r), "report"), nil
+	return child, r, nil
 }
 
 // reportPipe is a pipe, its reading end non-blocking, clear of the descriptors
@@ -122,12 +121,10 @@ func cloneStep(ca *cloneArgs) string {
 	return "start a process"
 }
 
-// await reads the child's report: one byte when it was ready, then nothing if
-// the rest of the list went well.
-func (p *program) await(ctx context.Context, report *os.File) error {
-	stop := context.AfterFunc(ctx, func() { report.SetReadDeadline(past) })
-	defer stop()
-	said, err := io.ReadAll(report)
+// await reads the child's report and closes it: one byte when it was ready,
+// then nothing if the rest of the list went well.
+func (p *program) await(ctx context.Context, report int) error {
+	said, err := readReport(ctx, report)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
 		return &StartError{Step: "start the program", Err: ctx.Err()}
@@ -142,6 +139,34 @@ func (p *program) await(ctx context.Context, report *os.File) error {
 	at := int(binary.NativeEndian.Uint64(failure[:8]))
 	errno := syscall.Errno(binary.NativeEndian.Uint64(failure[8:]))
 	return &StartError{Step: p.names[at], Exec: at >= len(p.calls)-p.execs, Err: errno}
+}
+
+// brief is how long readReport waits in the system call itself: a start takes
+// less, and to park the goroutine costs some 0.1 ms more.
+const brief = 4 * time.Millisecond
+
+func readReport(ctx context.Context, report int) (said []byte, err error) {
+	var buf [64]byte
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(report), Events: unix.POLLIN}}, int(brief/time.Millisecond))
+		if n != 1 || err != nil {
+			break // EINTR too: the poller below has no need to be told the time that is left
+		}
+		n, err = unix.Read(report, buf[:])
+		if err != nil {
+			break
+		}
+		if n == 0 {
+			return said, os.NewSyscallError("close", unix.Close(report))
+		}
+		said = append(said, buf[:n]...)
+	}
+	f := os.NewFile(uintptr(report), "report")
+	defer f.Close()
+	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(past) })
+	defer stop()
+	rest, err := io.ReadAll(f)
+	return append(said, rest...), err
 }
 
 var (
