@@ -19,8 +19,8 @@ import (
 type FSOptions struct {
 	// ID names the cgroup: pkshim-ID.
 	ID string
-	// Mount is where the v2 hierarchy is, such as /sys/fs/cgroup.
-	Mount string
+	// Mount is where the v2 hierarchy is mounted.
+	Mount Mount
 	// Own is the cgroup of this process, below which the new one is made.
 	Own string
 	// Dir makes the cgroup at this path instead, with the levels above it that
@@ -256,10 +256,14 @@ type chain struct {
 	fresh []bool
 }
 
-// openChain opens every level of a cgroup's path, makes the missing ones and
-// enables the needed controllers above them.
-func openChain(ctx context.Context, mount, cgroup string, needed []string) (_ *chain, err error) {
-	root, err := openDir(mount)
+// openChain opens every level of a cgroup's path that the mount shows, makes the
+// missing ones and enables the needed controllers above them.
+func openChain(ctx context.Context, m Mount, cgroup string, needed []string) (_ *chain, err error) {
+	full, ok := m.Dir(cgroup)
+	if !ok {
+		return nil, fmt.Errorf("cgroup %s is not below %s of the hierarchy, all that %s shows", cgroup, m.Root, m.Point)
+	}
+	root, err := openDir(m.Point)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +273,7 @@ func openChain(ctx context.Context, mount, cgroup string, needed []string) (_ *c
 			err = errors.Join(err, c.remove(ctx))
 		}
 	}()
-	for name := range strings.SplitSeq(strings.Trim(cgroup, "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(strings.TrimPrefix(full, m.Point), "/"), "/") {
 		if name == "" {
 			continue
 		}

@@ -85,7 +85,7 @@ func names(t *testing.T, dir string) []string {
 
 func TestNewMakesAndRemovesTheLevelsAbove(t *testing.T) {
 	h, top := place(t)
-	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount.Point, Own: h.Own, Dir: top + "/a/b/c"})
+	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount, Own: h.Own, Dir: top + "/a/b/c"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestNewKeepsWhatWasThere(t *testing.T) {
 	if err := os.MkdirAll(h.Mount.Point+top+"/a/b", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount.Point, Own: h.Own, Dir: top + "/a/b"})
+	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount, Own: h.Own, Dir: top + "/a/b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount.Point, Own: tt.own, Dir: tt.dir, Settings: tt.settings})
+			g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount, Own: tt.own, Dir: tt.dir, Settings: tt.settings})
 			if err == nil {
 				g.Close(context.Background())
 				t.Fatal("made")
@@ -170,7 +170,7 @@ func TestNewRefuses(t *testing.T) {
 // A workload may make cgroups of its own; all of them go.
 func TestCloseRemovesWhatTheWorkloadMade(t *testing.T) {
 	h, top := place(t)
-	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount.Point, Own: h.Own, Dir: top + "/w"})
+	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount, Own: h.Own, Dir: top + "/w"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestCloseRemovesWhatTheWorkloadMade(t *testing.T) {
 
 func TestStartInFrozen(t *testing.T) {
 	h, top := place(t)
-	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount.Point, Own: h.Own, Dir: top + "/w"})
+	g, err := New(context.Background(), FSOptions{ID: "x", Mount: h.Mount, Own: h.Own, Dir: top + "/w"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,5 +246,27 @@ func TestCleanUp(t *testing.T) {
 	}
 	if err := CleanUp(context.Background(), parent.fd, nil); err == nil {
 		t.Error("without arguments")
+	}
+}
+
+// A container may have just its own part of the hierarchy mounted.
+func TestNewInASubtreeMount(t *testing.T) {
+	h, top := place(t)
+	part := Mount{Point: h.Mount.Point + top, Root: top}
+	g, err := New(context.Background(), FSOptions{ID: "x", Mount: part, Own: top})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Path != top+"/pkshim-x" {
+		t.Errorf("path %s", g.Path)
+	}
+	if got := names(t, part.Point); !slices.Equal(got, []string{"pkshim-x"}) {
+		t.Errorf("made %v", got)
+	}
+	if err := g.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := New(context.Background(), FSOptions{ID: "x", Mount: part, Own: "/elsewhere"}); err == nil {
+		t.Error("made a cgroup that the mount does not show")
 	}
 }

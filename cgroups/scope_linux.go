@@ -27,8 +27,8 @@ type ScopeOptions struct {
 	Slice string
 	// User asks the calling user's manager instead of the system's.
 	User bool
-	// Mount is where the v2 hierarchy is.
-	Mount string
+	// Mount is where the v2 hierarchy is mounted.
+	Mount Mount
 	// Own is the cgroup of this process.
 	Own string
 	// Settings are the limits, set on the unit and on the payload leaf.
@@ -227,7 +227,11 @@ func (s *scope) populate(ctx context.Context, g *Group) error {
 	if path.Base(cgroup) != s.o.Unit {
 		return fmt.Errorf("systemd names cgroup %q for %s, which is not its own", cgroup, s.o.Unit)
 	}
-	if s.dir, err = openDir(filepath.Join(s.o.Mount, cgroup)); err != nil {
+	full, ok := s.o.Mount.Dir(cgroup)
+	if !ok {
+		return fmt.Errorf("cgroup %s of %s is not below %s", cgroup, s.o.Unit, s.o.Mount.Point)
+	}
+	if s.dir, err = openDir(full); err != nil {
 		return err
 	}
 	anchor := s.anchor.Process().Pid()

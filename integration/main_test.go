@@ -15,6 +15,7 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	helper() // does not return in a process that a test started
 	os.Exit(run(m))
 }
 
@@ -34,7 +35,13 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	leftovers := watch()
+	code := m.Run()
+	if left := leftovers(); len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "FAIL: the tests left behind:\n\t%s\n", strings.Join(left, "\n\t"))
+		code = max(code, 1)
+	}
+	return code
 }
 
 // require skips a test that needs what this host has not. PKSHIM_REQUIRE, a

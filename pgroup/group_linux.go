@@ -99,8 +99,9 @@ func (g *Group) Start(ctx context.Context, cmd *spawn.Command) (spawn.Process, e
 		return nil, &spawn.StartError{Step: "start the program", Err: ctx.Err()}
 	case err != nil:
 		return nil, err
-	case r.process == nil:
-		return nil, fmt.Errorf("start %s: no pidfd came with the keeper's answer: %w", cmd.Args[0], unix.EPROTO)
+	case r.process == nil: // for want of a free descriptor
+		_, err := g.call(context.Background(), request{Do: doDiscard, Target: uint64(r.Pid)})
+		return nil, errors.Join(&spawn.StartError{Step: "take over the pidfd of the new process", Err: unix.EMFILE}, err)
 	}
 	return r.process, nil
 }
@@ -156,12 +157,10 @@ func (g *Group) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	select {
-	case <-idle: // it was the keeper's last word
+	if isClosed(idle) { // it was the keeper's last word
 		return nil
-	default:
-		return fmt.Errorf("wait for the process tree: %w", ErrKeeperDied)
 	}
+	return fmt.Errorf("wait for the process tree: %w", ErrKeeperDied)
 }
 
 // Close ends the keeper of an empty group; with members it is an error that

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,20 +21,25 @@ const helperVar = "PGROUP_TEST_HELPER"
 
 var helpers = map[string]func(){
 	"tree":     helperTree,
-	"phoenix":  func() { forkPhoenixes(20) },
-	"hopper":   func() { forkHopper(sharedCounter(), 100_000) },
-	"breeder":  func() { forkBreeders(sharedCounter(), 2000) },
+	"phoenix":  func() { blockSignals(); forkPhoenixes(20) },
+	"hopper":   func() { n := sharedCounter(); blockSignals(); forkHopper(n, 100_000) },
+	"breeder":  func() { n := sharedCounter(); blockSignals(); forkBreeders(n, 2000) },
 	"traced":   helperTraced,
 	"headless": helperHeadless,
 	"owner":    helperOwner,
 	"ignored":  helperIgnored,
+	"full":     helperFull,
 	"refused":  helperRefused,
 	"root":     helperRoot,
 }
 
 // The helpers fork without execve, for speed and to fork while they die. A
-// child of such a fork makes raw system calls only. All signals are blocked in
-// it, so that it survives all but SIGKILL, and it lives for lifetime at most.
+// child of such a fork is one thread without a scheduler: it makes raw system
+// calls only, in functions that cannot be preempted. All signals are blocked
+// in it, so that it survives all but SIGKILL, and it lives for lifetime at most.
+
+// phoenixLives bounds what a phoenix outlives to a few minutes.
+const phoenixLives = 5
 
 var (
 	lifetime  = unix.Timespec{Sec: 60}
@@ -42,12 +48,14 @@ var (
 )
 
 //go:norace
+//go:nosplit
 func fork() uintptr {
 	pid, _, _ := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	return pid
 }
 
 //go:norace
+//go:nosplit
 func exit() {
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
@@ -55,6 +63,7 @@ func exit() {
 }
 
 //go:norace
+//go:nosplit
 func live() {
 	left := lifetime
 	for {
@@ -66,8 +75,14 @@ func live() {
 }
 
 //go:norace
+//go:nosplit
 func tell(fd uintptr) {
 	syscall.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&oneByte)), 1)
+}
+
+// bounded ends a helper whose test has failed.
+func bounded() {
+	time.AfterFunc(time.Duration(lifetime.Sec)*time.Second, func() { os.Exit(1) })
 }
 
 func blockSignals() {
@@ -97,6 +112,7 @@ func helperTree() {
 }
 
 //go:norace
+//go:nosplit
 func forkMember(kind int, ready uintptr) {
 	if fork() != 0 {
 		return
@@ -104,8 +120,14 @@ func forkMember(kind int, ready uintptr) {
 	if kind&1 != 0 {
 		syscall.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
 	}
-	if kind&2 != 0 && fork() != 0 {
-		exit()
+	if kind&2 != 0 {
+		self, _, _ := syscall.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
+		if fork() != 0 {
+			exit()
+		}
+		for parent := self; parent == self; { // until it has exited
+			parent, _, _ = syscall.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+		}
 	}
 	tell(ready)
 	live()
@@ -114,12 +136,12 @@ func forkMember(kind int, ready uintptr) {
 // forkPhoenixes keeps n children alive: for each that dies it forks another.
 //
 //go:norace
+//go:nosplit
 func forkPhoenixes(n int) {
-	blockSignals()
 	for range n {
 		if fork() == 0 {
 			syscall.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
-			for range 10_000 {
+			for range phoenixLives {
 				if fork() == 0 {
 					tell(1)
 					live()
@@ -145,8 +167,8 @@ func sharedCounter() *uint64 {
 // ever, in sessions of its own.
 //
 //go:norace
+//go:nosplit
 func forkHopper(hops *uint64, most uint64) {
-	blockSignals()
 	for ; *hops < most; *hops++ {
 		if fork() != 0 {
 			exit()
@@ -162,8 +184,8 @@ func forkHopper(hops *uint64, most uint64) {
 // forkBreeders doubles until there were most processes.
 //
 //go:norace
+//go:nosplit
 func forkBreeders(made *uint64, most uint64) {
-	blockSignals()
 	for *made < most {
 		*made++ // roughly is enough
 		if *made == 10 {
@@ -189,6 +211,7 @@ func helperTraced() {
 }
 
 //go:norace
+//go:nosplit
 func traceMe() {
 	syscall.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
 	pid, _, _ := syscall.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
@@ -225,7 +248,7 @@ func helperOwner() {
 	r, w, err := os.Pipe()
 	check(err)
 	cmd := helperCommand("tree", os.Args[1])
-	cmd.Stdio = [3]int{0, int(w.Fd()), 2}
+	cmd.Stdio = [3]int{0, int(w.Fd()), 2} // all members hold this process's 2
 	_, err = g.Start(ctx, cmd)
 	check(err)
 	w.Close()
@@ -246,6 +269,23 @@ func helperIgnored() {
 	check(err)
 	_, err = p.Wait(ctx)
 	check(err)
+	check(g.Wait(ctx))
+	check(g.Close(ctx))
+}
+
+// helperFull has no room for the pidfd of what it starts.
+func helperFull() {
+	ctx := context.Background()
+	g, err := New(ctx)
+	check(err)
+	var was unix.Rlimit
+	check(unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	next, err := unix.Dup(0)
+	check(err)
+	check(unix.Close(next))
+	check(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next), Max: was.Max}))
+	_, err = g.Start(ctx, &spawn.Command{Args: []string{"sleep", "60"}, Stdio: [3]int{0, 2, 2}})
+	fmt.Println(err)
 	check(g.Wait(ctx))
 	check(g.Close(ctx))
 }

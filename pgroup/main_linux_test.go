@@ -21,6 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	Init()
 	if name := os.Getenv(helperVar); name != "" {
+		bounded()
 		helpers[name]()
 		os.Exit(0)
 	}

@@ -15,6 +15,7 @@ import (
 // keeper answers each once, with that number, not necessarily in order:
 //
 //	start   Start, and descriptors 0, 1, 2  → Pid, with its pidfd
+//	discard Target: a process of a start    → (nothing; it is killed)
 //	cancel  Target: the number of a start   → (no answer of its own; the start fails)
 //	signal  Signal                          → (nothing)
 //	kill                                    → (nothing)
@@ -39,11 +40,13 @@ type verb string
 const (
 	doStart  verb = "start"
 	doCancel verb = "cancel"
-	doSignal verb = "signal"
-	doKill   verb = "kill"
-	doPids   verb = "pids"
-	doStats  verb = "stats"
-	doClose  verb = "close"
+	// doDiscard is for a start whose pidfd did not arrive.
+	doDiscard verb = "discard"
+	doSignal  verb = "signal"
+	doKill    verb = "kill"
+	doPids    verb = "pids"
+	doStats   verb = "stats"
+	doClose   verb = "close"
 )
 
 type answer struct {

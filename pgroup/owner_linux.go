@@ -123,6 +123,7 @@ func (g *Group) receive() {
 		var a answer
 		fds, err := g.conn.receive(&a)
 		if err != nil {
+			_ = g.keeper.Signal(unix.SIGKILL) // it has ended, or cannot be talked to
 			return
 		}
 		g.take(a, fds)
@@ -134,7 +135,10 @@ func (g *Group) take(a answer, fds []int) {
 	defer g.mu.Unlock()
 	switch {
 	case a.ID != 0:
-		r := reply{answer: a, process: g.newProcess(a.Pid, fds)}
+		r := reply{answer: a}
+		if a.Pid != 0 {
+			r.process = g.newProcess(a.Pid, fds)
+		}
 		if answered := g.pending[a.ID]; answered != nil {
 			delete(g.pending, a.ID)
 			answered <- r
@@ -145,16 +149,19 @@ func (g *Group) take(a answer, fds []int) {
 			p.exit = a.Exit
 			close(p.ended)
 		}
-	case a.Empty:
+	case a.Empty && !isClosed(g.idle):
 		close(g.idle)
 	case a.Hello, len(a.Failures) > 0:
 		g.hello <- joinFailures(a.Failures)
 	}
 }
 
-// newProcess is nil if the answer was not one to a start that went well.
+// newProcess returns nil if no pidfd has come.
 func (g *Group) newProcess(pid int, fds []int) *process {
-	if pid == 0 || len(fds) != 1 {
+	if isClosed(g.idle) {
+		g.idle = make(chan struct{})
+	}
+	if len(fds) != 1 {
 		closeAll(fds)
 		return nil
 	}
@@ -164,12 +171,16 @@ func (g *Group) newProcess(pid int, fds []int) *process {
 	}
 	p := &process{g: g, fd: fd, ended: make(chan struct{})}
 	g.processes[pid] = p
-	select {
-	case <-g.idle:
-		g.idle = make(chan struct{})
-	default:
-	}
 	return p
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // watchKeeper reaps the keeper. A process forked by the keeper at that moment
@@ -208,10 +219,8 @@ func (p *process) Wait(ctx context.Context) (*pidfd.Exit, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	select {
-	case <-p.ended:
+	if isClosed(p.ended) { // it was the keeper's last word
 		return p.exit, nil
-	default:
-		return nil, fmt.Errorf("wait for process %d: %w", p.Pid(), ErrKeeperDied)
 	}
+	return nil, fmt.Errorf("wait for process %d: %w", p.Pid(), ErrKeeperDied)
 }

@@ -3,10 +3,12 @@ package pgroup
 import (
 	"bufio"
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,6 +46,30 @@ func TestOwnerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitGone(t, fds)
+}
+
+// Whenever it is that the owner is killed, while it starts the keeper or the
+// keeper the tree, in the end nobody holds the output.
+func TestOwnerKilledAtAnyTime(t *testing.T) {
+	for i := range 25 {
+		r, w := pipe(t)
+		cmd := helperCommand("owner", "20")
+		cmd.Stdio = [3]int{0, int(w.Fd()), int(w.Fd())}
+		owner, err := cmd.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		<-time.After(time.Duration(i*i) * 100 * time.Microsecond)
+		err = owner.Signal(unix.SIGKILL)
+		_, werr := owner.Wait(t.Context())
+		if err := errors.Join(err, werr, owner.Close(), r.SetReadDeadline(time.Now().Add(20*time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Errorf("killed after %d ms: %v", i*i/10, err)
+		}
+	}
 }
 
 func TestKeeperKilled(t *testing.T) {

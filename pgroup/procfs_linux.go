@@ -51,7 +51,10 @@ func parseStat(text string) (*stat, error) {
 	s.pid, s.ppid = int(number(strings.TrimSpace(text[:open]))), int(number(f[4-3]))
 	s.user, s.system = number(f[14-3])+number(f[16-3]), number(f[15-3])+number(f[17-3])
 	s.threads, s.start = int(number(f[20-3])), number(f[22-3])
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // readStat returns nil if there is no such process.

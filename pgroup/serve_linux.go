@@ -57,6 +57,10 @@ func (k *keeper) do(r *request) {
 		a.Pids, err = k.tree.pids()
 	case doStats:
 		a.Usage, err = k.usage()
+	case doDiscard:
+		if pid := int(r.Target); k.workloads[pid] { // not reaped, so the number is still its own
+			err = os.NewSyscallError("kill", unix.Kill(pid, unix.SIGKILL))
+		}
 	case doClose:
 		err = k.closable()
 		k.ending = err == nil
@@ -105,14 +109,12 @@ func (k *keeper) cancel(id uint64) {
 
 // start runs on the keeper's first thread.
 func (k *keeper) start(s *start) {
-	defer closeAll(s.stdio) // the workload's end of a pipe must be the last one
-	if err := k.beginStart(s); err != nil {
-		k.endStart(s, nil, err)
-		return
+	var p spawn.Process
+	err := k.beginStart(s)
+	if err == nil {
+		p, err = s.cmd.Start(s.ctx)
 	}
-	p, err := s.cmd.Start(s.ctx)
-	closeAll(s.stdio)
-	s.stdio = nil
+	closeAll(s.stdio) // the workload has them: its end of a pipe must be the last one
 	k.endStart(s, p, err)
 }
 
@@ -121,7 +123,7 @@ func (k *keeper) beginStart(s *start) error {
 	defer k.mu.Unlock()
 	switch {
 	case s.cmd == nil:
-		return fmt.Errorf("receive the command: %w", unix.EPROTO)
+		return &spawn.StartError{Step: "take over descriptors 0, 1 and 2", Err: unix.EMFILE}
 	case k.ending:
 		return os.ErrClosed
 	case s.ctx.Err() != nil:

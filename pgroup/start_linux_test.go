@@ -131,6 +131,14 @@ func TestStartRefused(t *testing.T) {
 	}
 }
 
+// A process that the owner cannot hold is not left running.
+func TestNoRoomForPidfd(t *testing.T) {
+	got := output(t, newGroup(t), helperCommand("full"))
+	if want := "take over the pidfd of the new process: " + unix.EMFILE.Error() + "\n"; got != want {
+		t.Errorf("Start: %q, want %q", got, want)
+	}
+}
+
 func TestStringsAreBytes(t *testing.T) {
 	g := newGroup(t)
 	dir := t.TempDir() + "/d\xff"
@@ -172,13 +180,13 @@ func TestStdio(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := shell(`readlink /proc/$$/fd/1; ls /proc/$$/fd | tr '\n' ' '; exec >/dev/null; read line`)
+	cmd := shell(`readlink /proc/$$/fd/1; ls /proc/$$/fd; exec >/dev/null; read line`)
 	cmd.Stdio = [3]int{int(in.Fd()), int(w.Fd()), 2}
 	p := startIn(t, g, cmd)
 	w.Close()
 	in.Close()
 	got, err := io.ReadAll(r) // ends while the workload lives: nothing else holds the pipe
-	if err != nil || string(got) != want+"\n0 1 2 " {
+	if err != nil || string(got) != want+"\n0\n1\n2\n" {
 		t.Errorf("output %q, %v; want %q", got, err, want)
 	}
 	hold.Close() // and so its input ends

@@ -270,8 +270,9 @@ func FuzzParseStat(f *testing.F) {
 	}
 	f.Add(string(self))
 	f.Fuzz(func(t *testing.T, text string) {
-		if s, err := parseStat(text); (s == nil) == (err == nil) && err != nil {
-			t.Errorf("%v and %v", s, err)
+		s, err := parseStat(text)
+		if (s == nil) != (err != nil) || s != nil && (s.pid < 0 || s.ppid < 0) {
+			t.Errorf("%+v and %v", s, err)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pkshim/pkshim/cgroups"
 	"github.com/pkshim/pkshim/spec"
 )
 
@@ -37,8 +38,8 @@ type facts struct {
 	nsRoot bool // our cgroup is the root of a cgroup namespace
 	root   bool // effective uid 0
 
-	mount, own  string   // where v2 is mounted; our cgroup
-	controllers []string // that our own cgroup has
+	mount, own string // where v2 is mounted; our cgroup
+	mounted    cgroups.Mount
 }
 
 // wanted is what the choice depends on.

@@ -232,7 +232,7 @@ func adviseDelegate(f *findings) *Advice {
 	}
 	a := &Advice{Name: "delegated_unit"}
 	unit := "/etc/systemd/system/NAME.service.d/delegate.conf"
-	command := "sudo systemd-run --scope -p Delegate=yes pkshim run …"
+	command := "systemd-run --scope -p Delegate=yes pkshim run …"
 	if !f.facts.root {
 		unit = "~/.config/systemd/user/NAME.service.d/delegate.conf"
 		command = "systemd-run --user --scope -p Delegate=yes pkshim run …"

@@ -80,15 +80,14 @@ func (p *plan) wanted(m spec.Mechanism) wanted {
 // open opens the first mechanism that can be had. One that turns out to be
 // unavailable, with nothing changed, is passed over with that reason.
 func open(ctx context.Context, p *plan, try []spec.Mechanism, considered []spec.Candidate) (spec.Mechanism, *opened, error) {
-	var unavailable []error
+	var passed []error
 	for _, m := range try {
 		g, err := p.open(ctx, m)
 		if err == nil {
 			take(considered, m, g.notes)
 			return m, g, nil
 		}
-		var u *cgroups.UnavailableError
-		if !errors.As(err, &u) {
+		if !unavailable(err) {
 			return "", nil, fmt.Errorf("open a group by %s: %w", m, err)
 		}
 		for i := range considered {
@@ -96,16 +95,24 @@ func open(ctx context.Context, p *plan, try []spec.Mechanism, considered []spec.
 				considered[i].Reason = err.Error()
 			}
 		}
-		unavailable = append(unavailable, fmt.Errorf("%s: %w", m, err))
+		passed = append(passed, fmt.Errorf("%s: %w", m, err))
 	}
-	return "", nil, errors.Join(unavailable...)
+	return "", nil, errors.Join(passed...)
+}
+
+// unavailable says that nothing was changed and another mechanism may be able
+// to do it: a manager that does not answer, a controller that is not delegated.
+func unavailable(err error) bool {
+	var u *cgroups.UnavailableError
+	var m *cgroups.MissingControllerError
+	return errors.As(err, &u) || errors.As(err, &m)
 }
 
 func (p *plan) open(ctx context.Context, m spec.Mechanism) (*opened, error) {
 	switch m {
 	case spec.MechanismCgroupfs:
 		g, err := cgroups.New(ctx, cgroups.FSOptions{
-			ID: p.id, Mount: p.facts.mount, Own: p.facts.own, Dir: p.path.Dir,
+			ID: p.id, Mount: p.facts.mounted, Own: p.facts.own, Dir: p.path.Dir,
 			Settings: p.settings, Guard: []string{guardArg},
 		})
 		return cgroupOpened(g, err)
@@ -115,7 +122,7 @@ func (p *plan) open(ctx context.Context, m spec.Mechanism) (*opened, error) {
 			return nil, err
 		}
 		g, err := cgroups.NewScope(ctx, cgroups.ScopeOptions{
-			Unit: unit, Slice: slice, User: !p.facts.root, Mount: p.facts.mount, Own: p.facts.own,
+			Unit: unit, Slice: slice, User: !p.facts.root, Mount: p.facts.mounted, Own: p.facts.own,
 			Settings: p.settings, Description: "pkshim " + p.id,
 		})
 		return cgroupOpened(g, err)

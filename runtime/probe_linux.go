@@ -26,7 +26,7 @@ func probe() facts {
 		}
 		return f
 	}
-	f.mount, f.own, f.controllers = h.Mount.Point, h.Own, h.Controllers
+	f.mount, f.mounted, f.own = h.Mount.Point, h.Mount, h.Own
 	f.nsRoot = h.Own == "/" && !h.Root
 	f.cgroup2 = fact{yes, fmt.Sprintf("cgroup v2 at %s, pkshim in %s", h.Mount.Point, h.Own)}
 	f.kill = fact{yes, "cgroup.kill is there"}

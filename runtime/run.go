@@ -67,6 +67,9 @@ func Run(ctx context.Context, o Options) (*spec.Report, error) {
 		Exit: spec.ExitStatus{Reason: spec.ReasonNotStarted},
 	}}
 	err := r.run(ctx)
+	if r.group == nil {
+		r.report.Cleanup = spec.Cleanup{Empty: true, Removed: true} // nothing was made
+	}
 	r.report.FinishedAt = time.Now()
 	if err != nil {
 		r.report.Error = err.Error()

@@ -50,46 +50,47 @@ func diagnosis(d *runtime.Diagnosis) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "without limits  %s\n", chosen(d.WithoutLimits.Mechanism))
 	fmt.Fprintf(&b, "with limits     %s: %s\n", chosen(d.WithLimits.Mechanism), enforceable(d.Limits))
-	b.WriteString("\nmechanisms\n")
-	table(&b, func(row func(...string)) {
-		for _, c := range d.WithoutLimits.Candidates {
-			mark := ""
-			if c.Taken {
-				mark = "taken"
-			}
-			row(string(c.Mechanism), mark, c.Reason)
+	section(&b, "mechanisms", d.WithoutLimits.Candidates, func(c spec.Candidate) []string {
+		mark := ""
+		if c.Taken {
+			mark = "taken"
 		}
+		return []string{string(c.Mechanism), mark, c.Reason}
 	})
-	b.WriteString("\nlimits\n")
-	table(&b, func(row func(...string)) {
-		for _, l := range d.Limits {
-			reason := l.Reason
-			if reason == "" && l.Mechanism != nil {
-				reason = "by " + string(*l.Mechanism)
-			}
-			row(l.Name, told(l.Enforceable), reason)
+	section(&b, "limits", d.Limits, func(l runtime.Limit) []string {
+		reason := l.Reason
+		if reason == "" && l.Mechanism != nil {
+			reason = "by " + string(*l.Mechanism)
 		}
+		return []string{l.Name, told(l.Enforceable), reason}
 	})
-	if len(d.Controllers) > 0 {
-		b.WriteString("\ncontrollers\n")
-		table(&b, func(row func(...string)) {
-			for _, c := range d.Controllers {
-				row(string(c.Mechanism), c.Cgroup, controllerList(c))
-			}
-		})
-	}
-	if len(d.Features) > 0 {
-		b.WriteString("\nkernel\n")
-		table(&b, func(row func(...string)) {
-			for _, f := range d.Features {
-				row(f.Name, told(f.Available), f.Detail)
-			}
-		})
-	}
+	section(&b, "controllers", d.Controllers, func(c runtime.Controllers) []string {
+		return []string{string(c.Mechanism), c.Cgroup, controllerList(c)}
+	})
+	section(&b, "kernel", d.Features, func(f runtime.Feature) []string {
+		return []string{f.Name, told(f.Available), f.Detail}
+	})
 	for _, a := range d.Advice {
 		advice(&b, a)
 	}
 	return b.String()
+}
+
+// section prints a title and a row of aligned cells for each item.
+func section[T any](b *strings.Builder, title string, items []T, row func(T) []string) {
+	if len(items) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", title)
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, item := range items {
+		cells := row(item)
+		for i := range cells {
+			cells[i] = printable(cells[i])
+		}
+		fmt.Fprintln(w, "  "+strings.Join(cells, "\t"))
+	}
+	w.Flush()
 }
 
 func chosen(m *spec.Mechanism) string {
@@ -149,16 +150,4 @@ func advice(b *strings.Builder, a runtime.Advice) {
 	for _, c := range a.Commands {
 		fmt.Fprintf(b, "\t%s\n", printable(c))
 	}
-}
-
-// table aligns rows of cells.
-func table(b *strings.Builder, rows func(row func(...string))) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	rows(func(cells ...string) {
-		for i := range cells {
-			cells[i] = printable(cells[i])
-		}
-		fmt.Fprintln(w, "  "+strings.Join(cells, "\t"))
-	})
-	w.Flush()
 }

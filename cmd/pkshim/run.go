@@ -105,16 +105,22 @@ func specOf(c *cli.Context) (*spec.Spec, error) {
 	return s, s.Validate()
 }
 
-// loadSpec reads a spec strictly from a file or standard input.
-func loadSpec(name string) (*spec.Spec, error) {
+// loadSpec reads a spec strictly from a file or standard input. What is wrong
+// with one that could be decoded, its Validate tells, with all else that is.
+func loadSpec(name string) (s *spec.Spec, err error) {
 	if name == "-" {
-		s, err := spec.Read(os.Stdin, true)
-		if err != nil {
-			return nil, fmt.Errorf("standard input: %w", err)
-		}
-		return s, nil
+		s, err = spec.Read(os.Stdin, true)
+	} else {
+		s, err = spec.Load(name, true)
 	}
-	return spec.Load(name, true)
+	var problems spec.Problems
+	switch isProblems := errors.As(err, &problems); {
+	case isProblems && s != nil:
+		return s, nil
+	case err != nil && !isProblems && name == "-":
+		return nil, fmt.Errorf("standard input: %w", err)
+	}
+	return s, err
 }
 
 func runOptions(c *cli.Context, s *spec.Spec) (*runtime.Options, error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/pkshim/pkshim/runtime"
 	"github.com/pkshim/pkshim/spec"
 )
 
@@ -36,14 +37,15 @@ func validateAction(c *cli.Context) error {
 		return errors.New("want one SPEC")
 	}
 	s, err := loadSpec(c.Args().First())
+	if err == nil {
+		err = s.Validate()
+	}
 	var problems spec.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	if s != nil {
-		if err := s.Validate(); !errors.As(err, &problems) && err != nil {
-			return err
-		}
+	if err == nil {
+		problems = runtime.Check(s)
 	}
 	if c.Bool("json") {
 		if problems == nil {

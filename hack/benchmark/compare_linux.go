@@ -13,12 +13,12 @@ import (
 
 func compareCgroupfs(b *bench) error {
 	fmt.Println("cgroupfs: run true in a cgroup of its own and remove it")
-	return b.compare("cgroupfs", pkshim("cgroupfs", "/pkshim-"), runtimeFS("crun").than(0.5), runtimeFS("runc"), bare)
+	return b.compare("cgroupfs", pkshim("cgroupfs", "/pkshim-"), crun.cgroupfs().than(0.5), runc.cgroupfs(), bare)
 }
 
 func compareSystemd(b *bench) error {
 	fmt.Println("systemd: run true in a transient scope and remove it (systemd-run leaves the removal to systemd and does not wait)")
-	return b.compare("systemd", pkshim("systemd", ".scope"), systemdRun.than(0.8), runtimeSystemd("crun"), runtimeSystemd("runc"), bare)
+	return b.compare("systemd", pkshim("systemd", ".scope"), systemdRun.than(0.8), crun.systemd(), runc.systemd(), bare)
 }
 
 func comparePgroup(b *bench) error {

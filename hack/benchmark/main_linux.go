@@ -76,6 +76,11 @@ func run(rounds int, samples string, names []string) (err error) {
 	if err := b.enterLeaf(); err != nil {
 		return err
 	}
+	unmount, err := mountRoot()
+	if err != nil {
+		return err
+	}
+	defer unmount()
 	fmt.Println(host())
 	var errs []error
 	for _, name := range names {

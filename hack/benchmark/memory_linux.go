@@ -21,7 +21,7 @@ func memory(b *bench) error {
 	fmt.Printf("%-26s %-16s %8s %8s %8s\n", "KiB", "process", "RSS", "PSS", "private")
 	var errs []error
 	peers := []peer{
-		pkshim("cgroupfs", ""), pkshim("systemd", ""), pkshim("pgroup", ""), runtimeFS("crun"), runtimeFS("runc"),
+		pkshim("cgroupfs", ""), pkshim("systemd", ""), pkshim("pgroup", ""), crun.cgroupfs(), runc.cgroupfs(),
 	}
 	for i, p := range peers {
 		held, err := b.waiting(&p)
@@ -177,7 +177,7 @@ func limit(b *bench) error {
 	fmt.Printf("limit: the smallest memory limit at which true runs, %d KiB apart, 3 times of 3\n", step>>10)
 	var errs []error
 	peers := []peer{
-		pkshim("cgroupfs", ""), pkshim("systemd", ""), runtimeFS("crun"), runtimeFS("runc"), systemdRun,
+		pkshim("cgroupfs", ""), pkshim("systemd", ""), crun.cgroupfs(), runc.cgroupfs(), systemdRun,
 	}
 	for i, p := range peers {
 		low, high := int64(0), int64(give/step) // low fails, high is well

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A workload is what every peer runs.
@@ -57,19 +59,32 @@ func pkshim(mechanism, group string) peer {
 	}}
 }
 
-// runtimeFS and runtimeSystemd are an OCI runtime that is asked for what pkshim
-// does: run a process of this host, without namespaces, in a cgroup of its own.
-func runtimeFS(program string) peer {
-	return peer{name: program + " run", group: "/peer", command: func(b *bench, id string, w workload) ([]string, error) {
-		bundle, err := b.bundle(b.beside("peer"), w)
-		return []string{program, "run", "--bundle", bundle, id}, err
+// crun and runc are asked for what pkshim does: to run a process of this host in
+// a cgroup of its own. crun needs no namespace for it. runc does: without one it
+// mounts the root over itself in ours, at each run once more.
+var (
+	crun = ociRuntime{program: "crun", root: "/", namespaces: []object{}}
+	runc = ociRuntime{program: "runc", root: rootCopy, namespaces: []object{{"type": "mount"}}}
+)
+
+type ociRuntime struct {
+	program, root string
+	namespaces    []object
+}
+
+type object = map[string]any
+
+func (o ociRuntime) cgroupfs() peer {
+	return peer{name: o.program + " run", group: "/peer", command: func(b *bench, id string, w workload) ([]string, error) {
+		bundle, err := b.bundle(o, b.beside("peer"), w)
+		return []string{o.program, "run", "--bundle", bundle, id}, err
 	}}
 }
 
-func runtimeSystemd(program string) peer {
-	return peer{name: program + " --systemd-cgroup run", group: ".scope", command: func(b *bench, id string, w workload) ([]string, error) {
-		bundle, err := b.bundle("", w)
-		return []string{program, "--systemd-cgroup", "run", "--bundle", bundle, id}, err
+func (o ociRuntime) systemd() peer {
+	return peer{name: o.program + " --systemd-cgroup run", group: ".scope", command: func(b *bench, id string, w workload) ([]string, error) {
+		bundle, err := b.bundle(o, "", w)
+		return []string{o.program, "--systemd-cgroup", "run", "--bundle", bundle, id}, err
 	}}
 }
 
@@ -92,8 +107,7 @@ func (p *peer) line(b *bench, w workload) ([]string, error) {
 
 // bundle writes the bundle of a workload, once. crun wants even the lists that
 // are empty.
-func (b *bench) bundle(cgroup string, w workload) (string, error) {
-	type object = map[string]any
+func (b *bench) bundle(o ociRuntime, cgroup string, w workload) (string, error) {
 	resources := object{}
 	if w.memory > 0 {
 		resources["memory"] = object{"limit": w.memory}
@@ -103,9 +117,9 @@ func (b *bench) bundle(cgroup string, w workload) (string, error) {
 		"process": object{
 			"user": object{"uid": 0, "gid": 0}, "cwd": "/", "args": w.args, "env": []string{"PATH=" + os.Getenv("PATH")},
 		},
-		"root":   object{"path": "/"},
+		"root":   object{"path": o.root},
 		"mounts": []any{},
-		"linux":  object{"cgroupsPath": cgroup, "namespaces": []any{}, "resources": resources},
+		"linux":  object{"cgroupsPath": cgroup, "namespaces": o.namespaces, "resources": resources},
 	})
 	if err != nil {
 		return "", err
@@ -122,11 +136,34 @@ func (b *bench) bundle(cgroup string, w workload) (string, error) {
 	return dir, err
 }
 
+// rootCopy is the root once more: runc cannot pivot_root(2) to / itself.
+const rootCopy = "/run/pkshim-bench-root"
+
+// mountRoot mounts it. It is no tree to remove: what is in it is the root's.
+func mountRoot() (undo func() error, err error) {
+	if err := os.Mkdir(rootCopy, 0o755); err != nil {
+		return nil, err
+	}
+	undo = func() error {
+		return errors.Join(unix.Unmount(rootCopy, unix.MNT_DETACH), os.Remove(rootCopy))
+	}
+	for _, dir := range []string{"/", "/proc"} {
+		if err := unix.Mount(dir, rootCopy+dir, "", unix.MS_BIND, ""); err != nil {
+			return nil, errors.Join(fmt.Errorf("bind %s to %s: %w", dir, rootCopy+dir, err), undo())
+		}
+	}
+	return undo, nil
+}
+
 // check makes sure that the peer does what it is measured for, so that none is
 // fast because it fails: it runs the workload in the cgroup it should, returns
-// its exit code and leaves no cgroup.
+// its exit code, and leaves neither a cgroup nor a mount.
 func (p *peer) check(b *bench) error {
 	const code = 7
+	before, err := mounts()
+	if err != nil {
+		return err
+	}
 	line, err := p.line(b, workload{args: []string{"sh", "-c", fmt.Sprintf("cat /proc/self/cgroup; exit %d", code)}})
 	if err != nil {
 		return err
@@ -139,8 +176,13 @@ func (p *peer) check(b *bench) error {
 	if !errors.As(err, &exit) || exit.ExitCode() != code {
 		return fmt.Errorf("%q: want exit code %d, have %v: %s", line, code, err, bytes.TrimSpace(stderr.Bytes()))
 	}
+	after, err := mounts()
 	cgroup, ok := unifiedPath(string(out))
 	switch {
+	case err != nil:
+		return err
+	case after != before:
+		return fmt.Errorf("%q: there were %d mounts on this host, and now %d", line, before, after)
 	case !ok:
 		return fmt.Errorf("%q: the workload did not print its cgroup but %q", line, out)
 	case p.group == "" && cgroup != b.own:
@@ -162,4 +204,9 @@ func gone(cgroup string) error {
 		time.Sleep(wait)
 	}
 	return fmt.Errorf("cgroup %s was left behind", cgroup)
+}
+
+func mounts() (int, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	return bytes.Count(text, []byte("\n")), err
 }

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package integration
+
+func helper() {}
+
+func watch() (leftovers func() []string) { return func() []string { return nil } }
