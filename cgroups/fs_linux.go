@@ -215,38 +215,10 @@ func (o *FSOptions) arm(g *Group, parent *dir, name string, chain *chain) error 
 	defer unix.Close(kill)
 	args := o.Guard
 	if len(args) > 0 {
-		args = slices.Concat(args, []string{parent.path, name}, chain.made())
+		args = slices.Concat(args, []string{cleanDirectory, parent.path, name}, chain.made())
 	}
 	g.guard, err = spawn.NewGuard(spawn.AtOwnersEnd{Kill: kill, Dir: parent.fd, Args: args})
 	return err
-}
-
-// CleanUp is the work of a guard's program, in the process that the guard
-// became: dirFD is the parent directory of the cgroup, args are what New
-// appended to FSOptions.Guard. All members have been sent SIGKILL.
-func CleanUp(ctx context.Context, dirFD int, args []string) error {
-	if len(args) < 2 {
-		return fmt.Errorf("clean up: want a directory and a name, got %q", args)
-	}
-	parent := &dir{fd: dirFD, path: args[0]}
-	leaf, err := parent.child(args[1])
-	if isGone(err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if err := errors.Join(leaf.kill(), leaf.awaitEmpty(ctx)); err != nil {
-		return err
-	}
-	if err := parent.remove(ctx, args[1]); err != nil {
-		return err
-	}
-	for _, made := range args[2:] {
-		if err := os.Remove(made); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // A chain is the way from the hierarchy's root to a cgroup, with the levels

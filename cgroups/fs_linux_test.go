@@ -235,13 +235,13 @@ func TestCleanUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer parent.close()
-	if err := CleanUp(context.Background(), parent.fd, []string{parent.path, "leaf", parent.path}); err != nil {
+	if err := CleanUp(context.Background(), parent.fd, []string{"directory", parent.path, "leaf", parent.path}); err != nil {
 		t.Fatal(err)
 	}
 	if left := names(t, dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	if err := CleanUp(context.Background(), parent.fd, []string{parent.path, "leaf"}); err != nil {
+	if err := CleanUp(context.Background(), parent.fd, []string{"directory", parent.path, "leaf"}); err != nil {
 		t.Errorf("a second time: %v", err)
 	}
 	if err := CleanUp(context.Background(), parent.fd, nil); err == nil {

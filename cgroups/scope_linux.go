@@ -35,6 +35,9 @@ type ScopeOptions struct {
 	Settings []Setting
 	// Description is the unit's, for people.
 	Description string
+	// Guard is the program, with arguments, that the anchor executes when this
+	// process was killed while the scope was being made: [CleanUp] does that work.
+	Guard []string
 }
 
 const (
@@ -68,7 +71,8 @@ func NewScope(ctx context.Context, o ScopeOptions) (_ *Group, err error) {
 	s := &scope{o: o}
 	// The guard starts before the connection's threads: the less this process
 	// has, the less is copied.
-	if s.anchor, err = spawn.NewAnchor(); err != nil {
+	manager := map[bool]string{true: "user", false: "system"}[o.User]
+	if s.anchor, err = spawn.NewAnchor(slices.Concat(o.Guard, []string{cleanScope, o.Unit, manager}), busEnvironment()); err != nil {
 		return nil, err
 	}
 	g := &Group{Unit: o.Unit, guard: s.anchor}
@@ -203,7 +207,7 @@ func (s *scope) joinManager(ctx context.Context, g *Group) error {
 	if strings.HasPrefix(s.o.Own+"/", top+"/") {
 		return nil
 	}
-	unit := strings.TrimSuffix(s.o.Unit, ".scope") + "-owner.scope"
+	unit := ownerUnit(s.o.Unit)
 	err = s.startUnit(ctx, unit, []sd.Property{
 		sd.PropDescription("pkshim, owner of " + s.o.Unit),
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
@@ -301,20 +305,23 @@ func (s *scope) vanished(ctx context.Context) bool {
 	return false
 }
 
-// abandon undoes a scope that did not come to be.
+// abandon undoes a scope that did not come to be. The anchor is reaped last:
+// while the request for the scope may be on its way, its number must not become
+// another process's.
 func (s *scope) abandon(ctx context.Context, started bool) error {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
-	err := s.anchor.Dismiss()
+	s.anchor.Stop()
+	var err error
 	if started {
-		err = errors.Join(err, s.stop(ctx))
+		err = s.stop(ctx)
 	} else if s.bus != nil {
 		s.bus.close()
 	}
 	if s.dir != nil {
 		s.dir.close()
 	}
-	return err
+	return errors.Join(err, s.anchor.Dismiss())
 }
 
 // stop stops the unit and forgets it. That it is gone already is success.

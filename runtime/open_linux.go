@@ -123,7 +123,7 @@ func (p *plan) open(ctx context.Context, m spec.Mechanism) (*opened, error) {
 		}
 		g, err := cgroups.NewScope(ctx, cgroups.ScopeOptions{
 			Unit: unit, Slice: slice, User: !p.facts.root, Mount: p.facts.mounted, Own: p.facts.own,
-			Settings: p.settings, Description: "pkshim " + p.id,
+			Settings: p.settings, Description: "pkshim " + p.id, Guard: []string{guardArg},
 		})
 		return cgroupOpened(g, err)
 	case spec.MechanismPgroup:

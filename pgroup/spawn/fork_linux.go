@@ -32,6 +32,8 @@ type call struct {
 	next bool
 	// optional goes on after any error.
 	optional bool
+	// orElse is the call to go on with after an error, 0 for none.
+	orElse int
 }
 
 // cloneArgs is struct clone_args of clone3(2), as of Linux 5.7.
@@ -72,7 +74,7 @@ func forkCalls(ca *cloneArgs, calls []call, report uintptr, failure *[2]uint64, 
 func runCalls(calls []call, report uintptr, failure *[2]uint64) {
 	var kept uintptr
 	var missed syscall.Errno
-	for i := range calls {
+	for i := 0; i < len(calls); i++ {
 		c := &calls[i]
 		if c.use > 0 {
 			c.args[c.use-1] = kept
@@ -82,6 +84,10 @@ func runCalls(calls []call, report uintptr, failure *[2]uint64) {
 			kept = r
 		}
 		if e == 0 || c.optional {
+			continue
+		}
+		if c.orElse > 0 {
+			i = c.orElse - 1
 			continue
 		}
 		if e == unix.ENOENT || e == unix.ENOTDIR || e == unix.EACCES {

@@ -56,27 +56,37 @@ func NewGuard(do AtOwnersEnd) (*Guard, error) {
 	p.awaitOwner()
 	p.add("write cgroup.kill", unix.SYS_WRITE, 1, ref(p, &[]byte("1")[0]), 1)
 	if len(do.Args) > 0 {
-		exe, err := p.str("/proc/self/exe")
-		if err != nil {
+		if err := p.executeSelf(do.Args, nil); err != nil {
 			return nil, err
 		}
-		argv, err := p.strs(do.Args)
-		if err != nil {
-			return nil, err
-		}
-		envv, err := p.strs(nil)
-		if err != nil {
-			return nil, err
-		}
-		p.add("execute the cleanup", unix.SYS_EXECVE, exe, argv, envv)
 	}
 	return p.guard()
 }
 
+// executeSelf makes the guard this very program, whatever is at its path by then.
+func (p *program) executeSelf(args, env []string) error {
+	exe, err := p.str("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	argv, err := p.strs(args)
+	if err != nil {
+		return err
+	}
+	envv, err := p.strs(env)
+	if err != nil {
+		return err
+	}
+	p.add("execute the cleanup", unix.SYS_EXECVE, exe, argv, envv)
+	return nil
+}
+
 // NewAnchor starts a guard for a cgroup that does not exist yet, to be a first
-// process in it: a systemd scope cannot be made without one. It ends with its
-// owner; once armed, it ends the group first.
-func NewAnchor() (*Guard, error) {
+// process in it: a systemd scope cannot be made without one. If its owner ends,
+// it ends the group and itself once it is armed; before, it executes this
+// program with args, if there are any, and env, to see to a scope that is just
+// being made.
+func NewAnchor(args, env []string) (*Guard, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -92,11 +102,21 @@ func NewAnchor() (*Guard, error) {
 	path := new([unix.PathMax]byte)
 	at := unix.AT_FDCWD
 	p.add("wait for the group", unix.SYS_READ, 1, ref(p, path), unix.PathMax-1)
+	open := len(p.calls)
 	p.add("open cgroup.kill", unix.SYS_OPENAT, uintptr(at), ref(p, path), unix.O_WRONLY).keep = true
 	p.add("keep cgroup.kill", unix.SYS_DUP3, 0, 2, 0).use = 1
 	p.add("say that it is armed", unix.SYS_WRITE, 1, ref(p, &[]byte("1")[0]), 1)
 	p.awaitOwner()
 	p.add("write cgroup.kill", unix.SYS_WRITE, 2, ref(p, &[]byte("1")[0]), 1)
+	p.calls[open].orElse = len(p.calls)
+	p.add("end", unix.SYS_EXIT_GROUP, exitOfList)
+	if len(args) > 0 {
+		p.calls[open].orElse = len(p.calls)
+		if err := p.executeSelf(args, env); err != nil {
+			unix.Close(fds[0])
+			return nil, err
+		}
+	}
 	g, err := p.guard()
 	if err != nil {
 		unix.Close(fds[0])

@@ -136,7 +136,7 @@ func TestGuardHoldsNothing(t *testing.T) {
 	}
 	defer r.Close()
 	g, _ := newGuard(t)
-	anchor, err := NewAnchor()
+	anchor, err := NewAnchor(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -211,7 +211,7 @@ func helpOwner(kind, dir string) error {
 	case "cleanup":
 		g, err = NewGuard(AtOwnersEnd{Kill: kill, Dir: fd, Args: []string{"pkshim", "helper:cleanup", dir}})
 	case "anchor", "unarmed":
-		if g, err = NewAnchor(); err == nil && kind == "anchor" {
+		if g, err = NewAnchor(nil, nil); err == nil && kind == "anchor" {
 			err = g.Arm(context.Background(), dir+"/cgroup.kill")
 		}
 	}

@@ -35,7 +35,7 @@ func TestArm(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g, err := NewAnchor()
+			g, err := NewAnchor(nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
