@@ -221,15 +221,22 @@ func (s *scope) joinManager(ctx context.Context, g *Group) error {
 }
 
 // populate makes the two leaves, once it is certain that the anchor is in the
-// cgroup that systemd names: limits must never reach a foreign one (crun#331).
+// unit's own cgroup: limits must never reach a foreign one (crun#331). Where
+// the unit is, the kernel tells, by where systemd put the anchor: one answer
+// for what the unit's ControlGroup property and a look at cgroup.procs say,
+// without a question to systemd.
 func (s *scope) populate(ctx context.Context, g *Group) error {
-	v, err := s.bus.property(ctx, s.o.Unit, "Scope", "ControlGroup")
+	anchor := s.anchor.Process().Pid()
+	membership, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", anchor))
 	if err != nil {
 		return err
 	}
-	cgroup, _ := v.Value().(string)
+	cgroup, _, _, err := parseMembership(membership)
+	if err != nil {
+		return err
+	}
 	if path.Base(cgroup) != s.o.Unit {
-		return fmt.Errorf("systemd names cgroup %q for %s, which is not its own", cgroup, s.o.Unit)
+		return fmt.Errorf("systemd started %s, but process %d, which it is for, is in cgroup %s", s.o.Unit, anchor, cgroup)
 	}
 	full, ok := s.o.Mount.Dir(cgroup)
 	if !ok {
@@ -237,10 +244,6 @@ func (s *scope) populate(ctx context.Context, g *Group) error {
 	}
 	if s.dir, err = openDir(full); err != nil {
 		return err
-	}
-	anchor := s.anchor.Process().Pid()
-	if pids, err := s.dir.procs(); err != nil || !slices.Contains(pids, anchor) {
-		return errors.Join(err, fmt.Errorf("systemd started %s, but process %d is not in its cgroup %s", s.o.Unit, anchor, cgroup))
 	}
 	leaf, err := s.dir.make(supervisor)
 	if err != nil {
