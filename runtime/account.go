@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/pkshim/pkshim/cgroups"
 	"github.com/pkshim/pkshim/pgroup/pidfd"
 	"github.com/pkshim/pkshim/spec"
 )
@@ -23,35 +24,9 @@ func (r *run) account(exit *pidfd.Exit, waitErr error) {
 	}
 	r.report.Stats = stats
 	if stats != nil {
-		r.report.LimitsFired = fired(stats)
+		r.report.LimitsFired = cgroups.Fired(stats)
 	}
 	r.report.Exit = exitStatus(exit, waitErr, r.cause, stats)
-}
-
-// fired reads the counters of the limits. A memory limit acted when memory.max
-// was hit or the OOM killer came; nil is a counter that is not there.
-func fired(s *spec.Stats) spec.LimitsFired {
-	any := func(counts ...*uint64) *bool {
-		var hit *bool
-		for _, n := range counts {
-			if n != nil {
-				v := *n > 0 || hit != nil && *hit
-				hit = &v
-			}
-		}
-		return hit
-	}
-	var f spec.LimitsFired
-	if s.Memory != nil && s.Memory.Events != nil {
-		f.Memory = any(s.Memory.Events.Max, s.Memory.Events.OOM, s.Memory.Events.OOMKill)
-	}
-	if s.Pids != nil {
-		f.Pids = any(s.Pids.Refused)
-	}
-	if s.CPU != nil {
-		f.CPU = any(s.CPU.Throttled)
-	}
-	return f
 }
 
 // exitStatus is pure: what the kernel told, why pkshim acted, what was counted.
