@@ -23,7 +23,7 @@ var helpers = map[string]func(){
 	"tree":     helperTree,
 	"phoenix":  func() { blockSignals(); forkPhoenixes(20) },
 	"hopper":   func() { n := sharedCounter(); blockSignals(); forkHopper(n, 100_000) },
-	"breeder":  func() { n := sharedCounter(); blockSignals(); forkBreeders(n, 2000) },
+	"breeder":  func() { n := sharedCounter(); blockSignals(); forkBreeders(n, 1000) },
 	"traced":   helperTraced,
 	"headless": helperHeadless,
 	"owner":    helperOwner,
@@ -232,7 +232,7 @@ func helperHeadless() {
 	go func() {
 		runtime.LockOSThread()
 		close(started)
-		live()
+		_ = unix.Nanosleep(&lifetime, nil) // as the scheduler knows; it may have one processor
 	}()
 	<-started
 	fmt.Println("ready")

@@ -135,10 +135,11 @@ func takeDescriptors() (socket, owner int, err error) {
 	return socket, owner, nil
 }
 
-// handleSignals makes the keeper deaf to what would end or stop it. Signals
-// get a handler and are not ignored: execve(2) resets handlers only, and the
-// workload is to have the dispositions that the owner was given, those that
-// were ignored (nohup(1)) included.
+// handleSignals makes the keeper deaf to what would end or stop it, apart from
+// what says that a program is in error; the Go runtime's own handlers ignore
+// the rest. Signals get a handler and are not ignored: execve(2) resets
+// handlers only, and the workload is to have the dispositions that the owner
+// was given, those that were ignored (nohup(1)) included.
 func handleSignals() error {
 	ignored, err := ignoredSignals()
 	if err != nil {
@@ -146,9 +147,7 @@ func handleSignals() error {
 	}
 	unread := make(chan os.Signal, 1)
 	for _, sig := range []syscall.Signal{
-		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGPIPE, unix.SIGALRM, unix.SIGTERM,
-		unix.SIGUSR1, unix.SIGUSR2, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGVTALRM,
-		unix.SIGXCPU, unix.SIGXFSZ, unix.SIGIO, unix.SIGPWR, unix.SIGSTKFLT, unix.SIGSYS,
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTERM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU,
 	} {
 		if ignored&(1<<(sig-1)) == 0 {
 			signal.Notify(unread, sig)

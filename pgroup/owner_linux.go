@@ -187,7 +187,11 @@ func isClosed(c <-chan struct{}) bool {
 // may still hold its end of the socket, so that there would be no end of file.
 func (g *Group) watchKeeper() {
 	defer close(g.reaped)
-	_, _ = g.keeper.Wait(context.Background())
+	_, err := g.keeper.Wait(context.Background())
+	for err != nil && !errors.Is(err, unix.ECHILD) { // for want of a free descriptor
+		<-g.gone
+		_, err = g.keeper.Wait(context.Background())
+	}
 	_ = g.conn.hangUp()
 }
 

@@ -117,7 +117,7 @@ func TestKeeperIsDeaf(t *testing.T) {
 	for sig := unix.Signal(1); sig <= 64; sig++ {
 		switch sig {
 		case unix.SIGKILL, unix.SIGSTOP, // nobody can be deaf to these
-			unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, // errors of the program
+			unix.SIGILL, unix.SIGTRAP, unix.SIGBUS, unix.SIGFPE, unix.SIGSEGV, unix.SIGSTKFLT, unix.SIGSYS, // errors of the program
 			32, 33, 34: // the C library's own, which Go leaves alone
 		default:
 			if err := g.keeper.Signal(sig); err != nil {

@@ -32,7 +32,11 @@ func (k *keeper) reapAll() {
 	}
 }
 
-// reap takes the dead children and reports whether there is no child at all.
+// reapAtOnce bounds how long mu is held. A process that forks and exits, again
+// and again, always leaves another to reap; it must not keep a kill waiting.
+const reapAtOnce = 256
+
+// reap takes dead children and reports whether there is no child at all.
 // As every descendant has the keeper for its last ancestor, the kernel's answer
 // ECHILD means that the tree is gone. WALL is for children that were cloned
 // with another signal than SIGCHLD (waitpid(2)).
@@ -43,7 +47,7 @@ func (k *keeper) reap() (childless bool) {
 			k.changed.Broadcast()
 		}
 	}()
-	for {
+	for range reapAtOnce {
 		var status syscall.WaitStatus
 		var usage syscall.Rusage
 		pid, err := syscall.Wait4(-1, &status, unix.WNOHANG|unix.WALL, &usage)
@@ -58,6 +62,7 @@ func (k *keeper) reap() (childless bool) {
 			k.reaped(pid, newExit(status, &usage))
 		}
 	}
+	return false // there may be more
 }
 
 func (k *keeper) reaped(pid int, e *pidfd.Exit) {

@@ -40,55 +40,55 @@ func newTree(reap func()) (*tree, error) {
 // members lists the living members. One that is made while the list is might
 // be missing; one that merely loses its parent is not: a dying process hands
 // its children to the root (or to a subreaper among the members) before it
-// turns into a zombie, so the root's children are read until they are all
-// known.
+// turns into a zombie, so the root's children are read until all of them, the
+// dead ones too, have been seen.
 func (t *tree) members() ([]*stat, error) {
-	known := map[int]bool{t.root: true}
-	seen := map[int]bool{}
-	var alive []*stat
-	expanded := 0
-	for {
-		more, err := t.visit(t.root, known, seen)
-		if err != nil {
+	w := &walk{tree: t, known: map[int]bool{t.root: true}, seen: map[int]bool{}}
+	for expanded := 0; ; {
+		seen := len(w.seen)
+		if err := w.visit(t.root); err != nil {
 			return nil, err
 		}
-		if len(more) == 0 && expanded == len(alive) {
-			return alive, nil
+		if len(w.seen) == seen {
+			return w.alive, nil
 		}
-		alive = append(alive, more...)
-		for ; expanded < len(alive); expanded++ {
-			more, err := t.visit(alive[expanded].pid, known, seen)
-			if err != nil {
+		for ; expanded < len(w.alive); expanded++ {
+			if err := w.visit(w.alive[expanded].pid); err != nil {
 				return nil, err
 			}
-			alive = append(alive, more...)
 		}
 	}
 }
 
-// visit returns the living children of pid that were not seen yet.
-func (t *tree) visit(pid int, known, seen map[int]bool) ([]*stat, error) {
-	pids, err := t.children(pid)
+// A walk is one reading of a tree.
+type walk struct {
+	*tree
+	seen, known map[int]bool // all processes, and those that live
+	alive       []*stat
+}
+
+// visit adds the children of pid that were not seen yet.
+func (w *walk) visit(pid int) error {
+	pids, err := w.children(pid)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var alive []*stat
 	for _, child := range pids {
-		if seen[child] {
+		if w.seen[child] {
 			continue
 		}
-		seen[child] = true
+		w.seen[child] = true
 		s, err := readStat(child)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		// A parent that is no member means that the number has a new owner.
-		if s != nil && s.alive() && known[s.ppid] {
-			known[child] = true
-			alive = append(alive, s)
+		if s != nil && s.alive() && w.known[s.ppid] {
+			w.known[child] = true
+			w.alive = append(w.alive, s)
 		}
 	}
-	return alive, nil
+	return nil
 }
 
 func (t *tree) pids() ([]int, error) {
