@@ -152,7 +152,14 @@ func runOptions(c *cli.Context, s *spec.Spec) (*runtime.Options, error) {
 // that for SIGHUP and SIGINT alone: its runtime takes over the others before
 // any code of ours runs.
 func listen(signals chan<- os.Signal) {
-	for _, sig := range forWorkload {
+	notify(signals, toEnd)
+	// 60 µs each, which the run need not wait for: until then they do to pkshim
+	// what they would do to any program that has just been executed.
+	go notify(signals, toTell)
+}
+
+func notify(signals chan<- os.Signal, list []os.Signal) {
+	for _, sig := range list {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}

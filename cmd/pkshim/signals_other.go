@@ -7,5 +7,8 @@ import (
 	"syscall"
 )
 
-// forWorkload are the signals that pkshim passes on; SIGTERM ends the tree.
-var forWorkload = []os.Signal{syscall.SIGTERM, os.Interrupt}
+// toEnd are the signals that ask pkshim or the workload to end.
+var (
+	toEnd  = []os.Signal{syscall.SIGTERM, os.Interrupt}
+	toTell []os.Signal
+)
