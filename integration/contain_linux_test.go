@@ -105,6 +105,7 @@ func wantDeaf(t *testing.T, res *result, up int) {
 // killAtAnyMoment kills pkshim at 50 moments, from its start until after the
 // tree, which takes so long, is up.
 func killAtAnyMoment(t *testing.T, m mechanism, took time.Duration) {
+	units := unitsOf(session)
 	n := times(t, 50, took*3/2, 15*time.Second)
 	up := 0
 	for i := range n {
@@ -115,7 +116,6 @@ func killAtAnyMoment(t *testing.T, m mechanism, took time.Duration) {
 		if err := g.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		g.timer.Stop()
 		g.Wait()
 		up += int(awaitEOF(t, g.output))
 		nothingLeft(t, g.call.id)
@@ -125,7 +125,7 @@ func killAtAnyMoment(t *testing.T, m mechanism, took time.Duration) {
 		g.input.Close()
 	}
 	t.Logf("on average %d of %d processes were up", up/n, treeSize)
-	for _, u := range unitsOf(session) {
-		t.Errorf("unit left: %s", u)
+	for _, u := range newOnes("unit", unitsOf(session), units) {
+		t.Errorf("left: %s", u)
 	}
 }

@@ -220,7 +220,7 @@ func unitsOf(part string) []string {
 	}
 	var units []string
 	for line := range strings.Lines(string(out)) {
-		units = append(units, strings.TrimSpace(line))
+		units = append(units, strings.Join(strings.Fields(line), " "))
 	}
 	return units
 }
@@ -263,15 +263,19 @@ func nothingLeft(t testing.TB, part string) {
 			}
 		}
 	}
-	for wait := time.Millisecond; ; wait *= 2 {
-		left := cgroupsOf(part)
-		if len(left) == 0 {
-			return
-		}
+	eventually(t, "no cgroup of "+part+" is left", func() bool { return len(cgroupsOf(part)) == 0 })
+}
+
+// eventually waits for what the kernel or systemd does in a moment and has no
+// event for: it looks again, less and less often.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(goneTime)
+	for wait := time.Millisecond; !is(); wait = min(2*wait, time.Second) {
 		if time.Now().After(deadline) {
-			t.Fatalf("cgroups are left: %q", left)
+			t.Fatalf("not within %s: %s", goneTime, what)
 		}
-		<-time.After(min(wait, time.Second))
+		<-time.After(wait)
 	}
 }
 

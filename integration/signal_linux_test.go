@@ -161,7 +161,7 @@ func TestStreams(t *testing.T) {
 			leaked[i] = null
 		}
 		script := `for fd in $(seq 0 99); do if [ -e /proc/$$/fd/$fd ]; then printf "$fd " >&2; fi; done
-			stat -L -c %d:%i /proc/$$/fd/0 /proc/$$/fd/1 >&2`
+			(stat -L -c %d:%i /proc/$$/fd/0 /proc/$$/fd/1) >&2`
 		r := call{
 			mechanism: m, command: shell(script), stdin: in, stdout: out,
 			setup: func(cmd *exec.Cmd) { cmd.ExtraFiles = leaked },

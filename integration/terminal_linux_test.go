@@ -106,9 +106,7 @@ func TestJobControl(t *testing.T) {
 		}
 		typed(t, master, ctrlZ)
 		screen.want("Stopped")
-		if state := stateOf(t, tr.pid); state != "T" {
-			t.Errorf("the workload is in state %s, want T", state)
-		}
+		eventually(t, "the workload is stopped", func() bool { return stateOf(t, tr.pid) == "T" })
 		typed(t, master, "fg\r")
 		screen.want("fg\r\n")
 		screen.want("trap INT") // the shell names the job that it continues

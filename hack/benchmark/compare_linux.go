@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -13,26 +14,51 @@ import (
 
 func compareCgroupfs(b *bench) error {
 	fmt.Println("cgroupfs: run true in a cgroup of its own and remove it")
-	return b.compare("cgroupfs", pkshim("cgroupfs", "/pkshim-"), crun.cgroupfs().than(0.5), runc.cgroupfs(), bare)
+	return b.compare("cgroupfs", settle, pkshim("cgroupfs", "/pkshim-"), crun.cgroupfs().than(0.5), runc.cgroupfs(), bare)
 }
 
+// compareSystemd measures twice. To move a process to another cgroup, which is
+// how systemd makes a scope, the kernel waits for an RCU grace period, more than
+// 10 ms, unless it has just done so: a host that does little pays it each time,
+// and one that starts a process in each moment does not.
 func compareSystemd(b *bench) error {
-	fmt.Println("systemd: run true in a transient scope and remove it (systemd-run leaves the removal to systemd and does not wait)")
-	return b.compare("systemd", pkshim("systemd", ".scope"), systemdRun.than(0.8), crun.systemd(), runc.systemd(), bare)
+	peers := []peer{
+		pkshim("systemd", ".scope"), systemdRun.than(0.8), crun.systemd(), runc.systemd(), bare,
+	}
+	fmt.Println("systemd: run true in a transient scope and remove it (systemd-run does not wait for that), on an idle host")
+	err := b.compare("systemd idle", rest, peers...)
+	fmt.Println("\nsystemd: the same on a host that moves processes between cgroups all the time")
+	return errors.Join(err, b.compare("systemd busy", b.move, peers...))
 }
 
 func comparePgroup(b *bench) error {
 	fmt.Println("pgroup: run true without a cgroup")
-	return b.compare("pgroup", pkshim("pgroup", ""), bare)
+	return b.compare("pgroup", settle, pkshim("pgroup", ""), bare)
 }
 
-const (
-	// warmUp rounds are not counted: the page cache, systemd's own growth.
-	warmUp = 5
-	// pause is left after each run, so that what systemd still does for one
-	// (it collects a scope within 24 ms) is not part of the next one's time.
-	pause = 25 * time.Millisecond
-)
+// What is done before each run, so that none is charged for the one before it.
+
+// settle lets what is still to do be done: systemd collects a scope that it was
+// left with within 24 ms.
+func settle() error {
+	time.Sleep(25 * time.Millisecond)
+	return nil
+}
+
+// rest lets the kernel's grace period for moves end too.
+func rest() error {
+	time.Sleep(75 * time.Millisecond)
+	return nil
+}
+
+// move moves this process, to where it is.
+func (b *bench) move() error {
+	settle()
+	return b.enter()
+}
+
+// warmUp rounds are not counted: the page cache, systemd's own growth.
+const warmUp = 5
 
 // A sample is one run of a peer.
 type sample struct {
@@ -41,8 +67,9 @@ type sample struct {
 	maxRSS int64         // of the largest of them, KiB
 }
 
-// compare runs the peers by turns and prints a table. The first is pkshim.
-func (b *bench) compare(part string, peers ...peer) error {
+// compare runs the peers by turns, in a new order each round, and prints a
+// table. The first is pkshim.
+func (b *bench) compare(part string, before func() error, peers ...peer) error {
 	var errs []error
 	peers = slices.DeleteFunc(peers, func(p peer) bool {
 		err := p.check(b)
@@ -54,13 +81,14 @@ func (b *bench) compare(part string, peers ...peer) error {
 	})
 	samples := make([][]sample, len(peers))
 	for round := range warmUp + b.rounds {
-		for turn := range peers {
-			i := (round + turn) % len(peers) // each comes after each other one
+		for _, i := range rand.Perm(len(peers)) {
+			if err := before(); err != nil {
+				return errors.Join(append(errs, err)...)
+			}
 			s, err := b.time(&peers[i])
 			if err != nil {
 				return errors.Join(append(errs, err)...)
 			}
-			time.Sleep(pause)
 			if round < warmUp {
 				continue
 			}
@@ -71,7 +99,9 @@ func (b *bench) compare(part string, peers ...peer) error {
 			})
 		}
 	}
-	printTable(peers, samples)
+	if len(peers) > 0 {
+		printTable(peers, samples)
+	}
 	return errors.Join(errs...)
 }
 
