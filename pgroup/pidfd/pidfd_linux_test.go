@@ -28,6 +28,12 @@ func TestSignals(t *testing.T) {
 		unix.SIGCHLD: true, unix.SIGURG: true, unix.SIGWINCH: true, unix.SIGCONT: true,
 		unix.SIGSTOP: true, unix.SIGTSTP: true, unix.SIGTTIN: true, unix.SIGTTOU: true,
 	}
+	// A core that is piped to a program is dumped whatever the limit (core(5)).
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mayDump := strings.HasPrefix(string(pattern), "|")
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		if harmless[sig] || sig == 32 || sig == 33 { // the C library's own
 			continue
@@ -36,7 +42,7 @@ func TestSignals(t *testing.T) {
 		if err := p.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		if e, err := p.Wait(patient(t)); err != nil || e.Signal != sig || e.Code != 0 || e.CoreDumped {
+		if e, err := p.Wait(patient(t)); err != nil || e.Signal != sig || e.Code != 0 || e.CoreDumped && !mayDump {
 			t.Errorf("signal %d: %+v, %v", sig, e, err)
 		}
 	}
