@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
@@ -55,8 +56,11 @@ func addresses(user bool) []string {
 	return list
 }
 
-// dial connects to the system's or the user's manager. Authentication has no
-// deadline in godbus, so ctx closes the connection under it.
+// daemonTimeout is how long the bus daemon has to greet a client. It waits for
+// nobody, unlike the manager, which may be busy.
+const daemonTimeout = 5 * time.Second
+
+// dial connects to the system's or the user's manager.
 func dial(ctx context.Context, user bool) (*bus, error) {
 	var errs []error
 	for _, address := range addresses(user) {
@@ -75,8 +79,16 @@ func dial(ctx context.Context, user bool) (*bus, error) {
 	return nil, errors.Join(errs...)
 }
 
+// dialAddress connects to a bus or to the manager's own socket. Authentication
+// has no deadline in godbus, so ctx closes the connection under it.
 func dialAddress(ctx context.Context, address string) (_ *bus, err error) {
 	signals := make(chan *dbus.Signal, 64)
+	private := filepath.Base(address) == "private"
+	if !private {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, daemonTimeout)
+		defer cancel()
+	}
 	conn, err := dbus.Dial(address)
 	if err != nil {
 		return nil, err
@@ -93,9 +105,9 @@ func dialAddress(ctx context.Context, address string) (_ *bus, err error) {
 	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
 		return nil, err
 	}
-	b := &bus{conn: conn, signals: signals, private: filepath.Base(address) == "private"}
+	b := &bus{conn: conn, signals: signals, private: private}
 	conn.Signal(signals)
-	if b.private {
+	if private {
 		return b, nil
 	}
 	return b, conn.Hello()
@@ -110,13 +122,14 @@ func (b *bus) call(ctx context.Context, method string, args ...any) *dbus.Call {
 
 // listen asks for the job signals of one unit and nothing else. The answer is
 // not awaited: the daemon handles messages in order, so the match is there
-// before the job.
+// before the job. (With these flags godbus's Call would wait for ever on a
+// connection that was lost.)
 func (b *bus) listen(ctx context.Context, unit string) {
 	if b.private {
 		return
 	}
 	rule := fmt.Sprintf("type='signal',interface='%s',member='JobRemoved',arg2='%s'", managerIface, unit)
-	b.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.AddMatch", dbus.FlagNoReplyExpected, rule)
+	b.conn.BusObject().GoWithContext(ctx, "org.freedesktop.DBus.AddMatch", dbus.FlagNoReplyExpected, nil, rule)
 }
 
 // job calls a method that returns a start or stop job, and waits for its end.
@@ -142,6 +155,31 @@ func (b *bus) job(ctx context.Context, unit, method string, args ...any) error {
 			}
 		}
 	}
+}
+
+// settled waits until systemd has no job for any of the units.
+func (b *bus) settled(ctx context.Context, units []string) error {
+	for _, unit := range units {
+		b.listen(ctx, unit)
+		for {
+			job, err := b.property(ctx, unit, "Unit", "Job") // (u id, o path), id 0: none
+			if err != nil {
+				return err
+			}
+			if id, _ := job.Value().([]any); len(id) == 2 && id[0] == uint32(0) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for systemd to finish with %s: %w", unit, ctx.Err())
+			case _, ok := <-b.signals:
+				if !ok {
+					return fmt.Errorf("wait for systemd to finish with %s: %w", unit, dbus.ErrClosed)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // jobRemoved takes JobRemoved(u id, o job, s unit, s result) apart.

@@ -53,10 +53,11 @@ func cleanUpDirectory(ctx context.Context, parent *dir, name string, made []stri
 }
 
 // cleanUpScope runs in the anchor of a scope whose owner was killed while the
-// scope was being made. The request may be on its way: systemd keeps a scope
-// for ever whose process was a zombie by then, so the anchor must live until
-// systemd has seen the request. What the owner sent is before what is sent
-// here. Nobody waits for the stop job, which waits for this process.
+// scope was being made. The requests may be on their way: systemd keeps a scope
+// for ever whose process was a zombie by its start, so the anchor must live
+// until systemd is done with them. What the owner sent is before what is asked
+// here. The end of this process then empties its scope; nothing is stopped by
+// name, which may be somebody else's.
 func cleanUpScope(ctx context.Context, unit string, user bool) error {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
@@ -65,13 +66,17 @@ func cleanUpScope(ctx context.Context, unit string, user bool) error {
 		return err
 	}
 	defer b.close()
-	var errs []error
-	for _, name := range []string{unit, ownerUnit(unit)} {
-		if err := b.call(ctx, "StopUnit", name, "replace").Err; err != nil && !isBusError(err, errNoSuchUnit) {
-			errs = append(errs, err)
-		}
+	return b.settled(ctx, []string{ownerUnit(unit), unit})
+}
+
+// isMember tells whether a process is in the cgroup of that unit, or below it.
+func isMember(pid int, unit string) (bool, error) {
+	membership, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return false, err
 	}
-	return errors.Join(errs...)
+	cgroup, _, _, err := parseMembership(membership)
+	return strings.Contains(cgroup+"/", "/"+unit+"/"), err
 }
 
 // busEnvironment is what a guard needs to find the bus.

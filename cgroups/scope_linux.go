@@ -74,21 +74,22 @@ func NewScope(ctx context.Context, o ScopeOptions) (_ *Group, err error) {
 		return nil, err
 	}
 	g := &Group{Unit: o.Unit, guard: s.anchor}
-	started := false
+	var requested []string
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.abandon(context.WithoutCancel(ctx), started))
+			err = errors.Join(err, s.abandon(context.WithoutCancel(ctx), requested))
 		}
 	}()
 	if s.bus, err = dial(ctx, o.User); err != nil {
 		return nil, &UnavailableError{Err: err}
 	}
 	if o.User {
+		requested = append(requested, ownerUnit(o.Unit))
 		if err := s.joinManager(ctx, g); err != nil {
 			return nil, err
 		}
 	}
-	started = true
+	requested = append(requested, o.Unit)
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
@@ -188,17 +189,12 @@ func (s *scope) vanished(ctx context.Context) bool {
 	return false
 }
 
-// abandon undoes a scope that did not come to be. The anchor is reaped last:
-// while the request for the scope may be on its way, its number must not become
-// another process's.
-func (s *scope) abandon(ctx context.Context, started bool) error {
+// abandon undoes a scope that did not come to be.
+func (s *scope) abandon(ctx context.Context, requested []string) error {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
-	s.anchor.Stop()
-	var err error
-	if started {
-		err = s.stop(ctx)
-	} else if s.bus != nil {
+	err := s.withdraw(ctx, requested)
+	if s.bus != nil {
 		s.bus.close()
 	}
 	if s.dir != nil {
@@ -207,26 +203,49 @@ func (s *scope) abandon(ctx context.Context, started bool) error {
 	return errors.Join(err, s.anchor.Dismiss())
 }
 
-// stop stops the unit and forgets it. That it is gone already is success.
-func (s *scope) stop(ctx context.Context) error {
-	b, err := s.connection(ctx)
-	if err != nil {
+// withdraw stops the unit, if it is this scope's: one of that name may be
+// somebody else's. Which it is shows when systemd is done with what was
+// requested, since its answer may have been lost. The anchor must live until
+// then: systemd keeps a scope for ever whose process was a zombie by its start.
+func (s *scope) withdraw(ctx context.Context, requested []string) error {
+	if len(requested) == 0 {
+		return nil
+	}
+	if err := s.ask(ctx, func(b *bus) error { return b.settled(ctx, requested) }); err != nil {
 		return err
 	}
-	defer b.close()
-	err = b.job(ctx, s.o.Unit, "StopUnit", s.o.Unit, "replace")
-	if errors.Is(err, dbus.ErrClosed) {
-		// systemd or the bus was restarted meanwhile: ask once more.
-		if b, err = dial(ctx, s.o.User); err != nil {
-			return err
-		}
-		defer b.close()
-		err = b.job(ctx, s.o.Unit, "StopUnit", s.o.Unit, "replace")
+	ours, err := isMember(s.anchor.Process().Pid(), s.o.Unit)
+	if err != nil || !ours {
+		return err
 	}
-	if err == nil || isBusError(err, errNoSuchUnit) {
+	s.anchor.Stop() // the stop job waits for it
+	return s.stop(ctx)
+}
+
+// stop stops the unit and forgets it. That it is gone already is success.
+func (s *scope) stop(ctx context.Context) error {
+	err := s.ask(ctx, func(b *bus) error { return b.job(ctx, s.o.Unit, "StopUnit", s.o.Unit, "replace") })
+	if isBusError(err, errNoSuchUnit) {
 		return nil
 	}
 	return err
+}
+
+// ask has one last conversation with systemd, or two: it or the bus may have
+// been restarted since the connection was made.
+func (s *scope) ask(ctx context.Context, talk func(*bus) error) error {
+	for again := false; ; again = true {
+		b, err := s.connection(ctx)
+		if err != nil {
+			return err
+		}
+		err = talk(b)
+		b.close()
+		var answer dbus.Error
+		if err == nil || again || ctx.Err() != nil || errors.As(err, &answer) {
+			return err
+		}
+	}
 }
 
 // letIdle closes the connection unless it is used again soon.

@@ -120,7 +120,9 @@ func (s *scope) joinManager(ctx context.Context, g *Group) error {
 	err = s.startUnit(ctx, unit, []sd.Property{
 		sd.PropDescription("pkshim, owner of " + s.o.Unit),
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
-		sd.PropPids(uint32(os.Getpid())),
+		// The anchor as well: it outlives this process, and systemd keeps a
+		// scope for ever whose processes were zombies by its start.
+		sd.PropPids(uint32(os.Getpid()), uint32(s.anchor.Process().Pid())),
 	})
 	if err != nil {
 		return err

@@ -185,9 +185,7 @@ func TestBusDies(t *testing.T) {
 			res := call{mechanism: m, env: []string{busVariable() + "=" + p.address}, command: []string{"/usr/bin/touch", marker}}.run(t)
 			truthful(t, m, res, exists(marker))
 			nothingLeft(t, res.id)
-			if u := unitsOf(res.id); len(u) > 0 {
-				t.Errorf("units left: %q", u)
-			}
+			noUnits(t, res.id)
 		})
 	}
 }
@@ -220,9 +218,7 @@ func TestBusDiesMeanwhile(t *testing.T) {
 	res := tr.ran()
 	res.exited(t, 0)
 	nothingLeft(t, res.id)
-	if u := unitsOf(res.id); len(u) > 0 {
-		t.Errorf("units left: %q", u)
-	}
+	noUnits(t, res.id)
 }
 
 // absentBus is an environment in which no manager can be reached.
@@ -247,20 +243,32 @@ func TestBusAbsent(t *testing.T) {
 
 func noManager(t *testing.T, m mechanism, env []string, reason string) {
 	t.Helper()
-	res := call{mechanism: m, env: env, command: []string{"/bin/true"}}.ran(t)
-	res.exited(t, 0)
-	if res.report.Mechanism != "pgroup" {
-		t.Errorf("mechanism %s", res.report.Mechanism)
-	}
-	for _, c := range res.report.Candidates {
-		if c.Mechanism == "systemd" && !strings.Contains(c.Reason, reason) {
-			t.Errorf("the reason does not name %s: %s", reason, c.Reason)
-		}
-	}
-	res = call{mechanism: m, env: env, flags: []string{"--memory", "64M"}}.refused(t, "systemd", reason)
-	m.name = "systemd"
-	res = call{mechanism: m, env: env}.refused(t, "systemd", reason)
-	nothingLeft(t, res.id)
+	t.Run("all", func(t *testing.T) {
+		t.Run("fallback", func(t *testing.T) {
+			t.Parallel()
+			res := call{mechanism: m, env: env, command: []string{"/bin/true"}}.ran(t)
+			res.exited(t, 0)
+			if res.report.Mechanism != "pgroup" {
+				t.Errorf("mechanism %s", res.report.Mechanism)
+			}
+			for _, c := range res.report.Candidates {
+				if c.Mechanism == "systemd" && !strings.Contains(c.Reason, reason) {
+					t.Errorf("the reason does not name %s: %s", reason, c.Reason)
+				}
+			}
+		})
+		t.Run("limits", func(t *testing.T) {
+			t.Parallel()
+			call{mechanism: m, env: env, flags: []string{"--memory", "64M"}}.refused(t, "systemd", reason)
+		})
+		t.Run("by name", func(t *testing.T) {
+			t.Parallel()
+			m := m
+			m.name = "systemd"
+			call{mechanism: m, env: env}.refused(t, "systemd", reason)
+		})
+	})
+	nothingLeft(t, session)
 }
 
 // TestBusSilent: somebody listens and never answers. That ends in time.
@@ -276,7 +284,7 @@ func TestBusSilent(t *testing.T) {
 	m, env := absentBus(t, p.address)
 	start := time.Now()
 	noManager(t, m, env, p.address)
-	t.Logf("three times in %s", time.Since(start).Round(time.Millisecond))
+	t.Logf("given up after %s", time.Since(start).Round(time.Millisecond))
 }
 
 // TestUnitTaken: a unit of that name that is there is not touched, unless it
@@ -324,8 +332,6 @@ func TestUnitTaken(t *testing.T) {
 		eventually(t, "the unit is failed", func() bool { return strings.Contains(strings.Join(unitsOf(id), ""), "loaded failed") })
 		res := call{mechanism: m, id: id, command: []string{"/bin/true"}}.ran(t)
 		res.exited(t, 0)
-		if u := unitsOf(id); len(u) > 0 {
-			t.Errorf("units left: %q", u)
-		}
+		noUnits(t, id)
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // callTime bounds one run of pkshim. The emulated processor is slow.
@@ -93,6 +95,8 @@ func (c call) start(t testing.TB) *running {
 	}
 	r.timer = time.AfterFunc(callTime, func() {
 		r.late.Store(true)
+		r.Process.Signal(unix.SIGABRT) // it prints its stacks
+		<-time.After(time.Second)
 		r.Process.Kill()
 	})
 	t.Cleanup(func() { // of a test that failed

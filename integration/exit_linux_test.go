@@ -42,9 +42,9 @@ func TestExitSignals(t *testing.T) {
 		res := call{mechanism: m, command: shell("exit 137")}.ran(t)
 		res.exited(t, 137)
 		for _, sig := range all[:times(t, len(all), time.Since(start), 3*time.Second)] {
-			res := call{mechanism: m, command: shell(fmt.Sprintf("ulimit -c 0; kill -%d $$", sig))}.ran(t)
+			res := call{mechanism: m, command: shell(fmt.Sprintf("cd /; ulimit -c 0; kill -%d $$", sig))}.ran(t)
 			e := res.report.Exit
-			if e.Reason != "signaled" || e.Signal == nil || *e.Signal != int(sig) || e.Code != nil || e.CoreDumped {
+			if e.Reason != "signaled" || e.Signal == nil || *e.Signal != int(sig) || e.Code != nil {
 				t.Errorf("signal %d: %+v", sig, e)
 			}
 			if name := unix.SignalName(sig); name != "" && e.SignalName != name {

@@ -178,13 +178,13 @@ func ownCgroup(t testing.TB, pid int) string {
 }
 
 // times is how often a test repeats what takes so long: as often as is
-// demanded, where that fits into its share of time, and at least ten times.
+// demanded, where that fits into its share of time, and at least five times.
 // PKSHIM_TEST_SCALE=full is the demanded number everywhere. The log tells.
 func times(t testing.TB, demanded int, one, share time.Duration) int {
 	t.Helper()
 	n := demanded
 	if os.Getenv("PKSHIM_TEST_SCALE") != "full" {
-		n = min(n, max(10, int(share/max(one, time.Microsecond))))
+		n = min(n, max(5, int(share/max(one, time.Microsecond))))
 	}
 	t.Logf("%d of %d: one takes %s", n, demanded, one.Round(time.Millisecond))
 	return n
@@ -223,6 +223,13 @@ func unitsOf(part string) []string {
 		units = append(units, strings.Join(strings.Fields(line), " "))
 	}
 	return units
+}
+
+// noUnits waits until no unit with that in its name is left: systemd collects
+// some a moment after pkshim has ended.
+func noUnits(t testing.TB, part string) {
+	t.Helper()
+	eventually(t, "no unit of "+part+" is left", func() bool { return len(unitsOf(part)) == 0 })
 }
 
 // pkshims are the processes that execute the binary under test: pkshim, its

@@ -29,8 +29,9 @@ func limits(args []string, resources object) object {
 	return object{"process": object{"args": args, "cwd": "/"}, "linux": object{"resources": resources}}
 }
 
-// A limit as it was asked, as the kernel has it and as systemd shows it.
-type limit struct{ file, value, property, shown string }
+// A limit as the leaf's file has it, as systemd shows it, and as the unit's
+// file has it where that differs.
+type limit struct{ file, value, property, shown, unit string }
 
 // TestLimitsAgree: request, files of the unit and of the leaf, and properties
 // are equal at the start, after a daemon-reload and after somebody has set
@@ -43,14 +44,14 @@ func TestLimitsAgree(t *testing.T) {
 		"unified": object{"memory.high": "48M"},
 	}
 	want := []limit{
-		{"memory.max", "67108864", "MemoryMax", "67108864"}, // a whole page
-		{"memory.swap.max", "33554432", "MemorySwapMax", "33554432"},
-		{"memory.low", "16777216", "MemoryLow", "16777216"},
-		{"memory.high", "50331648", "MemoryHigh", "50331648"},
-		{"cpu.weight", "59", "CPUWeight", "59"},
-		{"cpu.max", "150000 100000", "CPUQuotaPerSecUSec", "1.500000s"},
-		{"cpuset.cpus", "0", "AllowedCPUs", "0"},
-		{"pids.max", "77", "TasksMax", "77"},
+		{"memory.max", "67108864", "MemoryMax", "67108864", ""}, // a whole page
+		{"memory.swap.max", "33554432", "MemorySwapMax", "33554432", ""},
+		{"memory.low", "16777216", "MemoryLow", "16777216", ""},
+		{"memory.high", "50331648", "MemoryHigh", "50331648", ""},
+		{"cpu.weight", "59", "CPUWeight", "59", ""},
+		{"cpu.max", "150000 100000", "CPUQuotaPerSecUSec", "1.500000s", ""},
+		{"cpuset.cpus", "0", "AllowedCPUs", "0", ""},
+		{"pids.max", "77", "TasksMax", "78", "78"}, // one task of the unit is not the workload's
 	}
 	eachLimiting(t, func(t *testing.T, m mechanism) {
 		tr := trapped(t, call{mechanism: m, spec: limits(self("trap"), request)})
@@ -65,6 +66,9 @@ func TestLimitsAgree(t *testing.T) {
 			}
 			unit := filepath.Dir(leaf)
 			for _, l := range want {
+				if l.unit != "" {
+					l.value = l.unit
+				}
 				l.inFile(t, when, unit)
 			}
 			shown(t, when, filepath.Base(unit), want)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -14,7 +16,7 @@ import (
 
 func compareCgroupfs(b *bench) error {
 	fmt.Println("cgroupfs: run true in a cgroup of its own and remove it")
-	return b.compare("cgroupfs", settle, pkshim("cgroupfs", "/pkshim-"), crun.cgroupfs().than(0.5), runc.cgroupfs(), bare)
+	return b.compare("cgroupfs", quiet, pkshim("cgroupfs", "/pkshim-"), crun.cgroupfs().than(0.5), runc.cgroupfs(), bare)
 }
 
 // compareSystemd measures twice. To move a process to another cgroup, which is
@@ -33,27 +35,32 @@ func compareSystemd(b *bench) error {
 
 func comparePgroup(b *bench) error {
 	fmt.Println("pgroup: run true without a cgroup")
-	return b.compare("pgroup", settle, pkshim("pgroup", ""), bare)
+	return b.compare("pgroup", quiet, pkshim("pgroup", ""), bare)
 }
 
 // What is done before each run, so that none is charged for the one before it.
+var (
+	// systemd collects a scope that it was left with within 24 ms, and the
+	// kernel's grace period for moves ends within 30.
+	rest = func() error { time.Sleep(75 * time.Millisecond); return nil }
+)
 
-// settle lets what is still to do be done: systemd collects a scope that it was
-// left with within 24 ms.
-func settle() error {
-	time.Sleep(25 * time.Millisecond)
+// quiet waits until nothing else runs on this machine, or for a moment if it is
+// busy: the kernel still frees what the last run had.
+func quiet() error {
+	for range 100 {
+		stat, err := os.ReadFile("/proc/stat")
+		if err != nil || bytes.Contains(stat, []byte("\nprocs_running 1\n")) {
+			return err
+		}
+		time.Sleep(500 * time.Microsecond)
+	}
 	return nil
 }
 
-// rest lets the kernel's grace period for moves end too.
-func rest() error {
-	time.Sleep(75 * time.Millisecond)
-	return nil
-}
-
-// move moves this process, to where it is.
+// move gives systemd the time to collect, and moves this process to where it is.
 func (b *bench) move() error {
-	settle()
+	time.Sleep(25 * time.Millisecond)
 	return b.enter()
 }
 
@@ -64,13 +71,14 @@ const warmUp = 5
 type sample struct {
 	wall   time.Duration
 	cpu    time.Duration // of the process and all it waited for, user and system
-	maxRSS int64         // of the largest of them, KiB
+	maxRSS int64         // of the largest of them, KiB; never less than this program's, from which they are made
 }
 
 // compare runs the peers by turns, in a new order each round, and prints a
 // table. The first is pkshim.
 func (b *bench) compare(part string, before func() error, peers ...peer) error {
 	var errs []error
+	ours := peers[0].name
 	peers = slices.DeleteFunc(peers, func(p peer) bool {
 		err := p.check(b)
 		if err != nil {
@@ -79,15 +87,20 @@ func (b *bench) compare(part string, before func() error, peers ...peer) error {
 		}
 		return err != nil
 	})
-	samples := make([][]sample, len(peers))
+	if len(errs) > 0 && (len(peers) == 0 || peers[0].name != ours) {
+		return errors.Join(errs...)
+	}
+	samples, failures := make([][]sample, len(peers)), make([][]error, len(peers))
 	for round := range warmUp + b.rounds {
 		for _, i := range rand.Perm(len(peers)) {
+			runtime.GC() // the collector is off while a run is timed
 			if err := before(); err != nil {
 				return errors.Join(append(errs, err)...)
 			}
 			s, err := b.time(&peers[i])
 			if err != nil {
-				return errors.Join(append(errs, err)...)
+				failures[i] = append(failures[i], err)
+				continue
 			}
 			if round < warmUp {
 				continue
@@ -99,9 +112,15 @@ func (b *bench) compare(part string, before func() error, peers ...peer) error {
 			})
 		}
 	}
-	if len(peers) > 0 {
-		printTable(peers, samples)
+	for i, f := range failures {
+		if len(f) > 0 {
+			fmt.Printf("%-26s %d runs failed and do not count; the first: %v\n", peers[i].name, len(f), f[0])
+		}
+		if len(samples[i]) < b.rounds*9/10 {
+			return errors.Join(append(errs, fmt.Errorf("%s: %d runs failed", peers[i].name, len(f)))...)
+		}
 	}
+	printTable(peers, samples)
 	return errors.Join(errs...)
 }
 

@@ -176,6 +176,10 @@ func limit(b *bench) error {
 	)
 	fmt.Printf("limit: the smallest memory limit at which true runs, %d KiB apart, 3 times of 3\n", step>>10)
 	var errs []error
+	// crun does this by itself.
+	if err := os.WriteFile(mount+b.beside("cgroup.subtree_control"), []byte("+memory"), 0); err != nil {
+		return fmt.Errorf("enable the memory controller: %w", err)
+	}
 	peers := []peer{
 		pkshim("cgroupfs", ""), pkshim("systemd", ""), crun.cgroupfs(), runc.cgroupfs(), systemdRun,
 	}

@@ -14,21 +14,12 @@ import (
 // start shows what it costs to get to main and out again.
 func start(b *bench) error {
 	fmt.Println("start: pkshim --version")
-	version := peer{name: "pkshim --version", command: func(*bench, string, workload) ([]string, error) {
+	version := peer{name: "pkshim --version", unchecked: true, command: func(*bench, string, workload) ([]string, error) {
 		return []string{"./pkshim", "--version"}, nil
 	}}
-	samples := make([][]sample, 2)
-	peers := []peer{version, bare}
-	for range b.rounds {
-		for i := range peers {
-			s, err := b.time(&peers[i])
-			if err != nil {
-				return err
-			}
-			samples[i] = append(samples[i], *s)
-		}
+	if err := b.compare("start", quiet, version, bare); err != nil {
+		return err
 	}
-	printTable(peers, samples)
 	return inits(b)
 }
 
