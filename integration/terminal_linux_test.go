@@ -83,7 +83,7 @@ func TestJobControl(t *testing.T) {
 	each(t, func(t *testing.T, m mechanism) {
 		master, slave := terminal(t)
 		output, out := pipe(t)
-		cmd := exec.Command(bash, "--norc", "--noprofile", "-i")
+		cmd := exec.Command(bash, "--norc", "--noprofile", "--noediting", "-i")
 		cmd.Env = append(os.Environ(), "PS1=$ ", "TERM=dumb", "HISTFILE=")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = slave, slave, slave, []*os.File{out}
 		inTerminal(cmd)
@@ -106,10 +106,11 @@ func TestJobControl(t *testing.T) {
 		}
 		typed(t, master, ctrlZ)
 		screen.want("Stopped")
+		screen.want("$ ") // before that the shell does not have the terminal yet
 		eventually(t, "the workload is stopped", func() bool { return stateOf(t, tr.pid) == "T" })
 		typed(t, master, "fg\r")
-		screen.want("fg\r\n")
-		screen.want("trap INT") // the shell names the job that it continues
+		// First it gives the job the terminal, then it lets it go on.
+		eventually(t, "the workload goes on", func() bool { return stateOf(t, tr.pid) != "T" })
 		typed(t, master, ctrlC)
 		tr.want("SIGINT")
 		typed(t, master, ctrlD)
