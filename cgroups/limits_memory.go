@@ -110,20 +110,15 @@ func (c *converter) unifiedMemory(field, file, text string) {
 	c.memorySize(field, file, bytes)
 }
 
-// oomGroup adds memory.oom.group. systemd sets it from OOMPolicy, which is
-// taken when a unit is created, never in an update.
+// oomGroup adds memory.oom.group, to the workload's cgroup alone. systemd has it
+// as OOMPolicy=kill, which would take the unit's other leaf along: the guard,
+// and with the last process the cgroup and what its counters say of the kill.
 func (c *converter) oomGroup(field, text string) {
-	policy := ""
-	switch text {
-	case "0":
-		policy = "continue"
-	case "1":
-		policy = "kill"
-	default:
+	if text != "0" && text != "1" {
 		c.refuse(field, "%q is neither 0 nor 1", text)
 		return
 	}
-	c.set(Setting{Field: field, File: "memory.oom.group", Value: text, Property: "OOMPolicy", Variant: policy})
+	c.set(Setting{Field: field, File: "memory.oom.group", Value: text})
 }
 
 // parseSize reads a number of bytes with one optional suffix K, M, G, T, P or

@@ -143,8 +143,8 @@ var settingsTests = []struct {
 		"memory.low=8192 ; MemoryLow=8192",
 		"memory.high=1073741824 ; MemoryHigh=1073741824",
 		"memory.max=max ; MemoryMax=max ; optional"}},
-	{"unified oom group", `{"unified":{"memory.oom.group":"1"}}`, []string{"memory.oom.group=1 ; OOMPolicy=kill"}},
-	{"unified no oom group", `{"unified":{"memory.oom.group":" 0\n"}}`, []string{"memory.oom.group=0 ; OOMPolicy=continue ; optional"}},
+	{"unified oom group", `{"unified":{"memory.oom.group":"1"}}`, []string{"memory.oom.group=1"}},
+	{"unified no oom group", `{"unified":{"memory.oom.group":" 0\n"}}`, []string{"memory.oom.group=0 ; optional"}},
 	{"unified cpu", `{"unified":{"cpu.weight":"50","cpu.max":"12345","cpu.max.burst":"5000"}}`, []string{
 		"cpu.weight=50 ; CPUWeight=50", "cpu.max=13000 100000 ; CPUQuotaPerSecUSec=130000", "cpu.max.burst=5000", "CPUQuotaPeriodUSec=100000"}},
 	{"unified cpu.max max", `{"unified":{"cpu.max":"max 50000"}}`, []string{

@@ -27,16 +27,13 @@ func (s *scope) start(ctx context.Context) error {
 	if s.o.Slice != "" {
 		props = append(props, sd.PropSlice(s.o.Slice))
 	}
-	hasPolicy := false
 	for _, l := range s.o.Settings {
 		if l.Property != "" {
 			props = append(props, sd.Property{Name: l.Property, Value: dbus.MakeVariant(l.Variant)})
 		}
-		hasPolicy = hasPolicy || l.Property == "OOMPolicy"
 	}
-	if !hasPolicy { // the default with Delegate=yes, made certain
-		props = append(props, sd.Property{Name: "OOMPolicy", Value: dbus.MakeVariant("continue")})
-	}
+	// The default with Delegate=yes, made certain.
+	props = append(props, sd.Property{Name: "OOMPolicy", Value: dbus.MakeVariant("continue")})
 	return s.startUnit(ctx, s.o.Unit, props)
 }
 

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,8 +63,9 @@ func TestTerminalInterrupt(t *testing.T) {
 		for range 3 {
 			typed(t, master, ctrlC)
 			tr.want("SIGINT")
-			// pkshim handles signals one after the other: after this one it is
-			// done with the one before.
+			// pkshim is done with it when nobody in the group has it pending any
+			// more: it tells by a process that blocks all signals.
+			eventually(t, "SIGINT was handled", func() bool { return !pending(tr.Process.Pid, unix.SIGINT) })
 			tr.signal(unix.SIGUSR1)
 			tr.want("SIGUSR1")
 		}
@@ -72,6 +77,23 @@ func TestTerminalInterrupt(t *testing.T) {
 		res.exited(t, 0)
 		tr.forwarded(res, "SIGUSR1", "SIGUSR1", "SIGUSR1", "SIGINT")
 	})
+}
+
+// pending tells whether a child of a process has a signal pending.
+func pending(pid int, sig syscall.Signal) bool {
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, name := range children {
+		list, _ := os.ReadFile(name)
+		for child := range strings.FieldsSeq(string(list)) {
+			status, _ := os.ReadFile("/proc/" + child + "/status")
+			_, set, _ := strings.Cut(string(status), "\nShdPnd:\t")
+			set, _, _ = strings.Cut(set, "\n")
+			if bits, err := strconv.ParseUint(set, 16, 64); err == nil && bits&(1<<(sig-1)) != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // TestJobControl: a shell stops and continues pkshim and its workload together.
@@ -90,8 +112,13 @@ func TestJobControl(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer cmd.Wait()
-		defer cmd.Process.Kill()
+		t.Cleanup(func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+			for _, pid := range pkshims() { // of a test that failed: stopped, it would stay
+				unix.Kill(pid, unix.SIGKILL)
+			}
+		})
 		slave.Close()
 		out.Close()
 		screen := &screen{t: t, master: master}
@@ -107,10 +134,10 @@ func TestJobControl(t *testing.T) {
 		typed(t, master, ctrlZ)
 		screen.want("Stopped")
 		screen.want("$ ") // before that the shell does not have the terminal yet
-		eventually(t, "the workload is stopped", func() bool { return stateOf(t, tr.pid) == "T" })
+		eventually(t, "the workload is stopped", func() bool { return stopped(t, tr.pid) })
 		typed(t, master, "fg\r")
 		// First it gives the job the terminal, then it lets it go on.
-		eventually(t, "the workload goes on", func() bool { return stateOf(t, tr.pid) != "T" })
+		eventually(t, "the workload goes on", func() bool { return !stopped(t, tr.pid) })
 		typed(t, master, ctrlC)
 		tr.want("SIGINT")
 		typed(t, master, ctrlD)
@@ -149,13 +176,17 @@ func (s *screen) want(text string) {
 	}
 }
 
-// stateOf is the letter of proc(5).
-func stateOf(t *testing.T, pid int) string {
+// stopped tells whether all threads of a process are: one that is not yet may
+// still take a line from the terminal.
+func stopped(t *testing.T, pid int) bool {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("process %d is gone: %v", pid, err)
 	}
-	_, rest, _ := bytes.Cut(b, []byte(") "))
-	return string(rest[:1])
+	return !slices.ContainsFunc(threads, func(name string) bool {
+		b, err := os.ReadFile(name)
+		_, rest, _ := bytes.Cut(b, []byte(") ")) // proc(5)
+		return err == nil && !bytes.HasPrefix(rest, []byte("T"))
+	})
 }
