@@ -65,7 +65,7 @@ func TestContainment(t *testing.T) {
 			nothingLeft(t, res.id)
 		})
 		t.Run("timeout", func(t *testing.T) {
-			g := grow(t, m, "--timeout", (2 * took).String(), "--grace", "200ms")
+			g := grow(t, m, "--timeout", (4*took + time.Second).String(), "--grace", "200ms")
 			res := g.ran()
 			n := awaitEOF(t, g.output)
 			if res.report.Exit.Reason != "timeout" || res.code != 124 {
